@@ -1,0 +1,67 @@
+# Two commands matter: `make run` and `make test`. Both set up what they need. `make help` lists the rest.
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OUT := runs/tiny
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup run test test-book test-code book lab outputs picture lint clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## make the virtual environment in .venv and install everything into it
+
+# Redone only when pyproject.toml changes; the code itself is installed in place.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "direid needs Python 3.11 or later: install it, then 'make PYTHON=/path/to/python3.11 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing direid and what it needs into $(VENV) (once; PyTorch is large) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[book,lab,dev]'
+	@touch $@
+
+run: $(INSTALLED)  ## run the whole method on the embedded benchmark, then build the book
+	$(BIN)/direid run --preset tiny --data paper_dolls --out $(OUT) $(if $(wildcard $(OUT)),--resume)
+	@$(MAKE) --no-print-directory book
+	@echo "Results:   $(OUT)/report.md"
+
+book: $(INSTALLED)  ## build the book from the committed outputs (a few seconds)
+	$(BIN)/jupyter-book build . --quiet >/dev/null
+	@test -f _build/html/book/index.html
+	@echo "The book:  _build/html/index.html"
+
+lab: $(INSTALLED)  ## open the book's notebooks in JupyterLab
+	$(BIN)/jupyter lab book
+
+test: test-book test-code  ## build the book without a warning, then run every test and every notebook
+
+# Clean, because an incremental build forgets the warnings of pages that did not change.
+test-book: $(INSTALLED)  ## only the clean, strict build of the book
+	rm -rf _build
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet >/dev/null
+
+# JOBS processes of one thread each: they share the cores, and sums do not depend on their number.
+test-code: $(INSTALLED)  ## only the tests; the strict build must have run before
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --built-book -n $(JOBS) --dist loadscope
+
+outputs: $(INSTALLED)  ## run every notebook again and store what it prints and draws
+	$(BIN)/python scripts/execute_notebooks.py
+
+picture: $(INSTALLED)  ## draw the picture of the method again
+	$(BIN)/python scripts/draw_method.py
+
+lint: $(INSTALLED)  ## check style and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+clean:  ## remove what was built (not the runs, not the environment)
+	rm -rf _build .pytest_cache .ruff_cache

@@ -1,0 +1,169 @@
+"""The command line: each command is one call that a notebook can make too."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from direid.config import PRESETS, load_preset, parse_settings, read_config
+from direid.errors import DireidError
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse that says a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise DireidError(f"{message} (see {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.command(options)
+    except DireidError as error:
+        print(f"direid: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("direid: stopped; continue with --resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from direid.evaluation.report import table
+    from direid.pipeline import run
+
+    settings = parse_settings(options.set)
+    given = {"data": options.data, "root": options.root, "seed": options.seed}
+    if options.device:
+        given["device"] = options.device
+    config = load_preset(
+        options.preset, settings | {k: v for k, v in given.items() if v is not None}
+    )
+    result = run(config, options.out, options.resume)
+    print()
+    print(table(result["rows"]))
+    print(f"\nreport    {options.out / 'report.md'}")
+    print(f"pictures  {options.out / 'pictures'}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from direid.evaluation.report import table
+    from direid.pipeline import evaluate, load_benchmark, load_run
+    from direid.training.engine import Compute
+
+    config = read_config(options.run / "config.json")
+    changed = {"root": options.root, "device": options.device}
+    config = config.model_copy(update={k: v for k, v in changed.items() if v is not None})
+    compute = Compute(config.device, config.precision)
+    benchmark = load_benchmark(config)
+    networks = load_run(options.run, compute, config, benchmark)
+    print(table(evaluate(networks, benchmark, config, compute).rows))
+
+
+def _data_list(options: argparse.Namespace) -> None:
+    from direid import data
+
+    for entry in data.describe():
+        print(f"{entry['name']:<17} {entry['what']}")
+        print(f"{'':<17} from: {entry['where']}")
+        print(f"{'':<17} layout: {entry['layout']}\n")
+
+
+def _data_check(options: argparse.Namespace) -> None:
+    from direid import data
+
+    print("\n".join(data.check(options.name, options.root)))
+
+
+def _data_build(options: argparse.Namespace) -> None:
+    from direid import data
+
+    benchmark = data.build(options.name, options.root, options.out, options.seed)
+    print(f"{benchmark.name}: written to {options.out}, split {benchmark.split_hash[:12]}")
+    print(f"use it with: direid run --data folder --root {options.out} ...")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="direid",
+        description="DI-REID: person re-identification by degradation invariance learning.",
+        epilog="example: direid run --preset tiny --data paper_dolls --out runs/tiny",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    run = _command(
+        commands, "run", _run,
+        "train the baselines, DDGAN and DFEN, evaluate them, and write a report",
+        "direid run --preset tiny --data caviar --root CAVIAR4REID --out runs/caviar",
+    )  # fmt: skip
+    run.add_argument("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
+                     help="size of networks and training")  # fmt: skip
+    run.add_argument("--data", required=True, metavar="NAME", help="see: direid data list")
+    run.add_argument("--root", type=Path, metavar="DIR", help="where the images of NAME lie")
+    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    run.add_argument("--seed", type=int, metavar="N", help="of split and training (default 0)")
+    run.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    run.add_argument("--resume", action="store_true", help="continue the run in --out")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                     help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
+
+    evaluate = _command(
+        commands, "evaluate", _evaluate,
+        "evaluate the networks of a finished run again, on its own test people",
+        "direid evaluate --run runs/tiny",
+    )  # fmt: skip
+    evaluate.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    evaluate.add_argument("--root", type=Path, metavar="DIR", help="if the images have moved")
+    evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
+
+    about = "list the benchmarks, check a folder of one, or write one to disk"
+    data = commands.add_parser("data", help=about, description=about)
+    actions = data.add_subparsers(metavar="ACTION", required=True)
+    _command(
+        actions, "list", _data_list,
+        "every benchmark: what it is, where to get it, the layout it wants",
+        "direid data list",
+    )  # fmt: skip
+    check = _command(
+        actions, "check", _data_check,
+        "hold a folder against what the benchmark should contain, and open every image",
+        "direid data check caviar --root CAVIAR4REID",
+    )  # fmt: skip
+    check.add_argument("name", metavar="NAME")
+    check.add_argument("--root", type=Path, metavar="DIR")
+    build = _command(
+        actions, "build", _data_build,
+        "write a benchmark's train, query and gallery images, as --data folder reads them",
+        "direid data build mlr_viper --root VIPeR --out mlr_viper --seed 0",
+    )  # fmt: skip
+    build.add_argument("name", metavar="NAME")
+    build.add_argument("--root", type=Path, metavar="DIR", help="where the original images lie")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    build.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default 0)")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    call: Callable[[argparse.Namespace], None],
+    about: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=about,
+        description=about[0].upper() + about[1:] + ".",
+        epilog=f"example: {example}",
+    )
+    parser.set_defaults(command=call)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How well a trained network finds people again: features, ranks, reports."""

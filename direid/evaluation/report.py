@@ -1,0 +1,279 @@
+"""What a run leaves for its reader: ``report.json`` for programs, ``report.md`` for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+import torch
+
+from direid import __version__
+from direid.errors import DireidError
+from direid.evaluation.ranks import Array, Scores, bootstrap
+
+METRICS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP"}
+PACKAGES = ("torchvision", "numpy", "scipy", "scikit-learn", "pillow")
+
+MEANING = """\
+In percent; higher is better. Each number is a mean over the queries, **±** one standard error over
+the test people (bootstrap): how far it could move with other test people. What another training
+seed or another split would change comes on top and is not in it. A gap between two methods that is
+not well above that is no result.
+
+Rank-k: the chance that the right person is among the first k, when the gallery holds one random
+image per person (single-shot; the exact average over all such galleries). mAP: mean average
+precision over the whole gallery. Ties count as errors."""
+
+
+class Picture(TypedDict):
+    """One picture of a report."""
+
+    file: str  # relative to the report
+    caption: str
+    alt: str  # what it shows, for those who cannot see it
+
+
+class Report(TypedDict):
+    """What :func:`write_report` takes. Keys beyond these are kept in ``report.json``."""
+
+    title: str
+    rows: list[dict]  # of row()
+    config: dict[str, Any]  # every setting, nested
+    data: dict[str, Any]  # name, split_hash, counts, ...
+    seeds: dict[str, int]
+    budget: dict[str, dict[str, int]]  # of each method: steps, images, ...
+    seconds: dict[str, float]  # of each stage
+    versions: dict[str, str]  # of environment()
+    machine: dict[str, Any]  # of environment()
+    methods: NotRequired[dict[str, str]]  # what each method is
+    by_level: NotRequired[dict[str, dict] | None]  # of each method, ranks.by_level() of its Rank-1
+    pictures: NotRequired[list[Picture]]
+
+
+def row(method: str, scores: Scores, query_pids: Array, seed: int) -> dict[str, Any]:
+    """One line of the results table, in percent.
+
+    Args:
+        method: its name.
+        scores: of its queries.
+        query_pids: person of each query, (Q,).
+        seed: of the bootstrap; the same for all rows.
+
+    Returns:
+        ``{"method": name, "rank1": {"mean": 61.2, "spread": 1.3}, "rank5": ..., "rank10": ...,
+        "map": ...}``; the spread is the standard error over test people, None for a single person.
+    """
+    cmc = scores.cmc_per_query
+    values = dict(zip(METRICS, (cmc[:, 0], cmc[:, 4], cmc[:, 9], scores.ap_per_query), strict=True))
+    line: dict[str, Any] = {"method": method}
+    for name, per_query in values.items():
+        mean, error = bootstrap(per_query, query_pids, seed)
+        spread = None if error is None else round(100 * error, 3)
+        line[name] = {"mean": round(100 * mean, 3), "spread": spread}
+    return line
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as a Markdown table that also lines up as plain text."""
+    cells = [[line["method"], *(_plus_minus(**line[name]) for name in METRICS)] for line in rows]
+    return _table(["Method", *METRICS.values()], cells)
+
+
+def environment(device: torch.device | str = "cpu") -> dict[str, dict]:
+    """``versions`` of what a run used and the ``machine`` it ran on; no host name and no path."""
+    versions = {
+        "direid": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # with the build, such as +cpu
+    }
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    device = torch.device(device)
+    machine = {
+        "system": platform.system(),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory": _memory(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+    return {"versions": versions, "machine": machine}
+
+
+def write_report(report: Report, out: Path) -> None:
+    """Write ``report.json`` and ``report.md`` into the folder ``out``.
+
+    Raises:
+        DireidError: a number that is not finite (nothing is written), or a folder that cannot be
+            written.
+    """
+    report = _plain(report, "report")
+    text = _markdown(report)
+    save_json(report, out / "report.json")
+    _write(text, out / "report.md")
+
+
+def save_json(obj: Any, path: Path) -> None:
+    """Save numbers, texts, lists and dicts, numpy's and torch's included, as strict JSON.
+
+    The file is there whole or not at all.
+
+    Raises:
+        DireidError: a number that is not finite, named by its keys; or a bad path.
+    """
+    text = json.dumps(_plain(obj, path.name), indent=2, ensure_ascii=False, allow_nan=False)
+    _write(text + "\n", path)
+
+
+def _write(text: str, path: Path) -> None:
+    half = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(text, encoding="utf-8")
+        os.replace(half, path)
+    except OSError as error:
+        raise DireidError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _plain(obj: Any, where: str) -> Any:
+    """The same in Python's own types; ``where`` names a value that JSON does not know."""
+    if isinstance(obj, dict):
+        return {str(key): _plain(value, f"{where}.{key}") for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [_plain(value, f"{where}[{i}]") for i, value in enumerate(obj)]
+    if isinstance(obj, np.ndarray | np.generic | torch.Tensor):
+        return _plain(obj.tolist(), where)
+    if isinstance(obj, float) and not math.isfinite(obj):
+        raise DireidError(f"{where} is {obj}: expected a finite number")
+    if obj is None or isinstance(obj, bool | int | float | str):
+        return obj
+    raise TypeError(f"{where}: {type(obj).__name__} is no JSON value")
+
+
+def _markdown(report: Report) -> str:
+    """The report for people: results first, then pictures, then how they came about."""
+    data, seconds = report["data"], report["seconds"]
+    parts = [f"# {report['title']}", "## Results", table(report["rows"]), MEANING]
+    if report.get("methods"):
+        lines = [f"- **{name}**: {what}" for name, what in report["methods"].items()]
+        parts.append("\n".join(lines))
+    if report.get("by_level"):
+        parts += ["## Rank-1 by degradation level", *_by_level(report["by_level"])]
+    if report.get("pictures"):
+        parts.append("## Pictures")
+        for picture in report["pictures"]:
+            alt = _line(picture["alt"]).replace("[", "(").replace("]", ")")
+            parts += [f"![{alt}](<{picture['file']}>)", f"*{_line(picture['caption'])}*"]
+    columns = list(dict.fromkeys(key for spent in report["budget"].values() for key in spent))
+    parts += [
+        "## Budget",
+        "What each method was trained on, all stages it needs counted. Read the results beside it.",
+        _table(
+            ["Method", *map(_words, columns)],
+            [
+                [method, *(f"{spent[key]:,}" if key in spent else "" for key in columns)]
+                for method, spent in report["budget"].items()
+            ],
+        ),
+        "## Time",
+        _table(
+            ["Stage", "Seconds"],
+            [[_words(stage), f"{taken:,.1f}"] for stage, taken in seconds.items()]
+            + [["all", f"{sum(seconds.values()):,.1f}"]],
+        ),
+        "## Data",
+        _bullets(data),
+        "## Seeds",
+        _bullets(report["seeds"]),
+        "## Machine",
+        _bullets(report["machine"]),
+        "## Versions",
+        _bullets(report["versions"]),
+        "## Settings",
+        "```json\n" + json.dumps(report["config"], indent=2, ensure_ascii=False) + "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_level(tables: dict[str, dict]) -> list[str]:
+    """Rank-1 of every method, in bins of the true degradation level of the query."""
+    first = next(iter(tables.values()))
+    edges = first["edges"]
+    bins = [f"{low:.2f}–{high:.2f}" for low, high in pairwise(edges)]
+    cells = [["queries", *map(str, first["queries"])]]
+    for method, scored in tables.items():
+        pairs = zip(scored["means"], scored["errors"], strict=True)
+        cells.append(
+            [method, *(_plus_minus(100 * m, None if e is None else 100 * e) for m, e in pairs)]
+        )
+    note = (
+        "Queries from mildly (left) to badly degraded (right). Invariance shows as a flat row, "
+        "which can still be a low one."
+    )
+    return [note, _table(["Level", *bins], cells)]
+
+
+def _table(header: list[str], cells: list[list[str]]) -> str:
+    """An aligned Markdown table: first column to the left, the others to the right."""
+    lines = [[_line(cell).replace("|", "\\|") for cell in line] for line in (header, *cells)]
+    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, [("-" * (w - 1)) + (":" if i else "-") for i, w in enumerate(widths)])
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in lines
+    )
+
+
+def _bullets(values: dict[str, Any], indent: str = "") -> str:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}- {_words(key)}:", _bullets(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}- {_words(key)}: {'unknown' if value is None else value}")
+    return "\n".join(lines)
+
+
+def _plus_minus(mean: float, spread: float | None) -> str:
+    return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cpu_model() -> str:
+    """The processor's name, which ``platform`` does not give on Linux."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> str | None:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return None

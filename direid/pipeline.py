@@ -1,0 +1,260 @@
+"""The main job: stages 0, 1, 2, evaluation, pictures and a report, in one resumable folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from direid import data
+from direid.config import Config, read_config
+from direid.data.records import PARTS, Benchmark, read_image, save_split
+from direid.errors import DireidError
+from direid.evaluation import ranks, report
+from direid.evaluation.features import extract
+from direid.models import DDGAN, DFEN, IdentityNetwork
+from direid.pictures import draw_pictures
+from direid.training.ddgan import train_ddgan
+from direid.training.dfen import train_dfen
+from direid.training.engine import Compute, load, load_networks
+from direid.training.identity import train_identity
+
+METHODS = {
+    "ResNet": "identification loss alone",
+    "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss",
+    "f_inv after stage 1": "content features before any re-ID training of stage 2",
+    "DI-REID, f_inv": "the invariant half of DI-REID's own vector",
+    "DI-REID, f_sen": "the sensitive half",
+    "DI-REID": "f_inv and attended f_sen joined, equation 13",
+}
+
+
+@dataclass
+class Networks:
+    """Everything that a run has trained."""
+
+    resnet: IdentityNetwork
+    tricks: IdentityNetwork
+    identity: IdentityNetwork
+    ddgan: DDGAN
+    dfen: DFEN
+
+
+def run(config: Config, out: Path, resume: bool = False) -> dict:
+    """Train and evaluate everything on one benchmark, and leave a report in ``out``.
+
+    Args:
+        config: the whole run.
+        out: a new or empty folder; one that holds a run is continued if ``resume``, else refused.
+        resume: continue the run in ``out``, whose saved configuration must equal ``config``.
+
+    Returns:
+        The report, as in ``out/report.json``.
+
+    Raises:
+        DireidError: bad settings, data or folder, before anything is trained.
+    """
+    compute = Compute(config.device, config.precision)
+    _check_folder(config, out, resume)
+    started = time.perf_counter()
+    benchmark = load_benchmark(config)
+    seconds = {"data": time.perf_counter() - started}
+    _open_folder(config, benchmark, out)
+    networks = train(config, benchmark, compute, out)
+    for stage in ("resnet", "tricks", "identity", "ddgan", "dfen"):
+        seconds[stage] = load(out / "checkpoints" / f"{stage}.pt", compute.device)["seconds"]
+    started = time.perf_counter()
+    results = evaluate(networks, benchmark, config, compute)
+    seconds["evaluation"] = time.perf_counter() - started
+    started = time.perf_counter()
+    pictures = draw_pictures(
+        networks.ddgan, results.query, results.gallery, results.scores, results.by_level,
+        benchmark, config, compute, out,
+    )  # fmt: skip
+    seconds["pictures"] = time.perf_counter() - started
+    result = _report(config, benchmark, compute, results, pictures, seconds)
+    report.write_report(result, out)
+    return result
+
+
+def train(config: Config, benchmark: Benchmark, compute: Compute, out: Path) -> Networks:
+    """All stages in turn; a stage that is finished already is only loaded."""
+    alone = config.identity.steps
+    whole = alone + config.dfen.steps  # equal re-ID budgets for every method
+    common = (benchmark, config, compute, out)
+    resnet = train_identity("resnet", whole, False, *common)
+    tricks = train_identity("tricks", whole, True, *common)
+    identity = train_identity("identity", alone, True, *common)
+    ddgan = train_ddgan(identity.encoder, *common)
+    dfen = train_dfen(ddgan, identity, *common)
+    return Networks(resnet, tricks, identity, ddgan, dfen)
+
+
+def load_benchmark(config: Config) -> Benchmark:
+    """The benchmark that ``config`` names, with its split for ``config.seed``.
+
+    Raises:
+        DireidError: unknown, missing or wrong data, or too few training people for a batch.
+    """
+    benchmark = data.load(config.data, config.root, config.seed, *config.size)
+    people = len({record.pid for record in benchmark.train})
+    if people < config.identity.people:
+        raise DireidError(
+            f"{benchmark.name}: {people} training people, fewer than the "
+            f"{config.identity.people} of a batch; lower it with --set identity.people={people}"
+        )
+    stored = [r for part in PARTS for r in getattr(benchmark, part) if isinstance(r.image, Path)]
+    for record in tqdm(stored, desc="images", unit="image", delay=2, leave=False):
+        read_image(record)  # a damaged file must stop the run before it trains, not after
+    return benchmark
+
+
+def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) -> Networks:
+    """The trained networks of a finished run.
+
+    Raises:
+        DireidError: a checkpoint is missing, damaged, unfinished, or of another split.
+    """
+    people = len({record.pid for record in benchmark.train})
+    net = config.network
+    networks = Networks(
+        IdentityNetwork(net, people, bnneck=False), IdentityNetwork(net, people),
+        IdentityNetwork(net, people), DDGAN(net, people), DFEN(net, people),
+    )  # fmt: skip
+    steps = {
+        "resnet": config.identity.steps + config.dfen.steps,
+        "tricks": config.identity.steps + config.dfen.steps,
+        "identity": config.identity.steps,
+        "ddgan": config.ddgan.steps,
+        "dfen": config.dfen.steps,
+    }
+    for name, wanted in steps.items():
+        path = out / "checkpoints" / f"{name}.pt"
+        done = load(path, compute.device)["step"]
+        if done < wanted:
+            raise DireidError(
+                f"{path}: stopped at step {done} of {wanted}; finish it with direid run --resume"
+            )
+        network = getattr(networks, name).to(compute.device)
+        load_networks(network, path, compute.device, benchmark.split_hash)
+    return networks
+
+
+@dataclass
+class Results:
+    """Scores of every method, and what the pictures need of DI-REID."""
+
+    rows: list[dict]
+    scores: dict[str, ranks.Scores]
+    query: np.ndarray  # DI-REID's query features
+    gallery: np.ndarray
+    by_level: dict | None
+
+
+def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: Compute) -> Results:
+    """Single-shot CMC and mAP of every method in :data:`METHODS`."""
+    dfen = networks.dfen
+    methods = {
+        "ResNet": (networks.resnet, networks.resnet.embed),
+        "ResNet + tricks": (networks.tricks, networks.tricks.embed),
+        "f_inv after stage 1": (
+            networks.ddgan,
+            lambda x: networks.ddgan.neck(networks.ddgan.content_encoder.invariant(x)).retrieval,
+        ),
+        "DI-REID, f_inv": (dfen, lambda x: dfen(x).invariant.retrieval),
+        "DI-REID, f_sen": (dfen, lambda x: dfen(x).sensitive.retrieval),
+        "DI-REID": (dfen, dfen.embed),
+    }
+    query, gallery = benchmark.query, benchmark.gallery
+    pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
+    camids = np.array([r.camid for r in query]), np.array([r.camid for r in gallery])
+    scores: dict[str, ranks.Scores] = {}
+    for name, (network, embed) in methods.items():
+        features = [
+            extract(network, embed, part, config.size, compute) for part in (query, gallery)
+        ]
+        scores[name] = ranks.evaluate(*features, *pids, *camids)
+    rows = [report.row(name, s, pids[0], config.seed) for name, s in scores.items()]
+    levels = [record.level for record in query]
+    by_level = None
+    if None not in levels and len(set(levels)) > 4:
+        by_level = {
+            name: ranks.by_level(s.rank1_per_query, np.array(levels), pids[0])
+            for name, s in scores.items()
+        }
+    return Results(rows, scores, features[0], features[1], by_level)
+
+
+def _check_folder(config: Config, out: Path, resume: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise DireidError(f"{out}: is a file, expected a folder for the run")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not resume:
+        raise DireidError(
+            f"{out}: holds another run or other files; choose a new folder, or continue a run "
+            "with --resume"
+        )
+    saved = read_config(out / "config.json")
+    if saved != config:
+        old, new = saved.model_dump(), config.model_dump()
+        keys = ", ".join(key for key in new if new[key] != old[key])
+        raise DireidError(f"{out}: --resume with other settings than its config.json ({keys})")
+
+
+def _open_folder(config: Config, benchmark: Benchmark, out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    except OSError as error:
+        raise DireidError(f"{out}: cannot write the run's folder ({error.strerror})") from None
+    save_split(benchmark, out / "split.json")
+
+
+def _report(
+    config: Config,
+    benchmark: Benchmark,
+    compute: Compute,
+    results: Results,
+    pictures: list[dict],
+    seconds: dict[str, float],
+) -> dict:
+    batch = config.identity.people * config.identity.images
+    alone, second = config.identity.steps, config.dfen.steps
+
+    def budget(steps: int, pairs: int = 0) -> dict:
+        return {"reid_steps": steps, "reid_images": steps * batch, "ddgan_steps": pairs,
+                "ddgan_images": pairs * 2 * config.ddgan.batch}  # fmt: skip
+
+    parts = benchmark.train, benchmark.query, benchmark.gallery
+    full = budget(alone + second, config.ddgan.steps)
+    environment = report.environment(compute.device)
+    return {
+        "title": f"DI-REID on {benchmark.name}, preset {config.preset}",
+        "rows": results.rows,
+        "methods": METHODS,
+        "by_level": results.by_level,
+        "config": config.model_dump(mode="json", exclude={"root"}),  # a path of this machine
+        "data": {
+            "name": benchmark.name,
+            "protocol": benchmark.protocol,
+            "split_hash": benchmark.split_hash,
+            "counts": {
+                part: {"images": len(records), "people": len({r.pid for r in records})}
+                for part, records in zip(PARTS, parts, strict=True)
+            },
+        },
+        "seeds": {"split": config.seed, "training": config.seed, "bootstrap": config.seed},
+        "budget": {
+            "ResNet": budget(alone + second),
+            "ResNet + tricks": budget(alone + second),
+            "f_inv after stage 1": budget(alone, config.ddgan.steps),
+            "DI-REID": full,
+        },
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "pictures": pictures,
+        **environment,
+    }

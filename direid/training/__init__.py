@@ -1,0 +1,1 @@
+"""The three stages: identity (0), degradation invariance (1), dual features (2), and their loop."""

@@ -1,0 +1,1 @@
+"""What makes the book: its outputs, its picture, its first cells."""

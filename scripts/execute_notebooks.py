@@ -1,0 +1,140 @@
+"""Run the book's notebooks and store what they print and draw.
+
+This is the only way the outputs in the repository are made: every notebook in a fresh kernel, in
+its own folder, on the CPU with one thread, and with everything that differs from machine to machine
+removed afterwards. ``pytest --nbval`` runs them in the same :data:`ENVIRONMENT` and compares.
+
+    python scripts/execute_notebooks.py                         # every notebook of the book
+    python scripts/execute_notebooks.py book/ten_minutes.ipynb  # one
+    python scripts/execute_notebooks.py --check                 # run nothing, look only
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+
+# What a kernel sees, here and under nbval: one order of summation, one order of sets, no GPU.
+ENVIRONMENT = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TQDM_DISABLE": "1",  # progress bars differ every time
+}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CELL_METADATA = {"mystnb", "tags"}  # what authors write; editors and kernels add the rest
+
+
+def notebooks() -> list[Path]:
+    """Every notebook of the book, in order."""
+    return sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Remove, in place, what differs from run to run and from machine to machine.
+
+    Left are the text, the outputs, the tags and captions of the cells, and their ids. Pieces of one
+    stream that the kernel happened to send apart are joined.
+    """
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
+    count = 0
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key in CELL_METADATA}
+        )
+        if cell.cell_type != "code":
+            continue
+        if cell.execution_count is not None:
+            count += 1
+            cell.execution_count = count
+        cell.outputs = _joined(cell.outputs)
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = cell.execution_count
+    return notebook
+
+
+def execute(path: Path, timeout: int) -> float:
+    """Run a notebook from top to bottom, store it normalised, return the seconds it took.
+
+    A notebook that fails is left as it was.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=ERROR"],  # no word about how the kernel is reached
+        record_timing=False,
+        store_widget_state=False,
+    )
+    start = time.perf_counter()
+    client.execute(env={**os.environ, **ENVIRONMENT})
+    seconds = time.perf_counter() - start
+    partial = path.with_suffix(".ipynb.partial")
+    nbformat.write(normalise(notebook), partial)
+    partial.replace(path)
+    return seconds
+
+
+def is_normal(path: Path) -> bool:
+    """Whether a stored notebook is what :func:`execute` would have stored, its outputs aside."""
+    stored = path.read_text(encoding="utf-8")
+    normal = nbformat.writes(normalise(nbformat.reads(stored, as_version=4)))
+    return stored == normal + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; 0 when every notebook ran, or with ``--check`` is as stored here."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every one of the book")
+    parser.add_argument("--check", action="store_true", help="run nothing, look only")
+    parser.add_argument("--timeout", type=int, default=900, help="seconds a cell may take")
+    options = parser.parse_args(arguments)
+    chosen = [path.resolve() for path in options.notebooks] or notebooks()
+
+    failed = 0
+    for path in chosen:
+        if options.check:
+            if not is_normal(path):
+                failed += 1
+                print(
+                    f"{path.name}: not as scripts/execute_notebooks.py stores it", file=sys.stderr
+                )
+            continue
+        try:
+            print(f"{path.name}: {execute(path, options.timeout):.1f} s", flush=True)
+        except CellExecutionError as error:
+            failed += 1
+            print(f"{path.name}: failed, left as it was\n{error}", file=sys.stderr)
+    return int(failed > 0)
+
+
+def _joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    joined: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and last.output_type == output.output_type == "stream" and last.name == output.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The pages hang together: table of contents, citations, names, pictures, the plan."""
+
+import importlib
+import re
+
+import nbformat
+import pytest
+import yaml
+
+from direid.config import load_preset
+from direid.models import DDGAN, DFEN
+from scripts.execute_notebooks import BOOK, ROOT, notebooks
+
+PAGES = sorted([*BOOK.glob("*.md"), *notebooks()])
+CITATION = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+MACHINE_PATH = re.compile(r"(?<![\w.:/~])/(?:home|root|Users|tmp|mnt|work)/\w")
+
+
+def text_of(path) -> str:
+    if path.suffix == ".ipynb":
+        return "\n\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    return path.read_text(encoding="utf-8")
+
+
+def table_of_contents() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    entries = [toc["root"]]
+    for part in toc["parts"]:
+        for chapter in part["chapters"]:
+            entries += [chapter["file"], *(s["file"] for s in chapter.get("sections", []))]
+    return entries
+
+
+def test_every_page_is_in_the_table_of_contents_and_the_other_way_round():
+    pages = sorted(str(path.relative_to(ROOT).with_suffix("")) for path in PAGES)
+    assert sorted(table_of_contents()) == pages
+
+
+def test_the_plan_links_what_is_written_and_only_that():
+    plan = text_of(BOOK / "index.md").split("## The plan")[1]
+    lines = [line for line in plan.split("\n") if line.startswith("- {bdg")]
+    written = [line for line in lines if "`written`" in line]
+    planned = [line for line in lines if "`planned`" in line]
+    linked = [f"book/{name}" for line in written for name in re.findall(r"\{doc\}`(\w+)`", line)]
+    assert sorted(linked) == sorted(table_of_contents()[1:])
+    assert len(written) == len(linked)
+    assert not any("{doc}" in line for line in planned)
+    assert len(written) + len(planned) == len(lines)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_what_is_cited_is_in_the_bibliography(path):
+    bibliography = (BOOK / "references.bib").read_text(encoding="utf-8")
+    known = re.findall(r"^@\w+\{(\S+),", bibliography, flags=re.MULTILINE)
+    assert len(known) == len(set(known))
+    cited = [key.strip() for keys in CITATION.findall(text_of(path)) for key in keys.split(",")]
+    assert set(cited) <= set(known)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_page_has_one_title_and_no_path_of_a_machine(path):
+    prose = re.sub(r"```.*?```", "", text_of(path), flags=re.DOTALL)
+    if path.suffix == ".md":
+        assert len(re.findall(r"^# ", prose, flags=re.MULTILINE)) == 1
+    assert not MACHINE_PATH.search(text_of(path))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_pictures_in_the_text_have_alt_text_and_exist(path):
+    text = text_of(path)
+    for alt, target in re.findall(r"!\[(.*?)\]\((\S+?)\)", text):
+        assert alt.strip(), f"{target} has no alt text"
+        assert (BOOK / target).is_file()
+    for target, options in re.findall(
+        r"^[`:]{3,}\{(?:figure|image)\} (\S+)\n((?::.*\n)*)", text, re.M
+    ):
+        assert re.search(r"^:alt: \S", options, re.M), f"{target} has no alt text"
+        assert (BOOK / target).is_file()
+
+
+def notation_names() -> list[str]:
+    """What the page of notation says things are called, from the last but one column."""
+    rows = [
+        line.split("|") for line in text_of(BOOK / "notation.md").split("\n") if line[:1] == "|"
+    ]
+    names = {name for row in rows for name in re.findall(r"`([\w.]+)`", row[-3])}
+    return sorted(names - {"direid"})
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name lies in the package, or a plain one in the networks of a stage."""
+    if "." not in name:
+        net = load_preset("tiny").network
+        return any(hasattr(networks, name) for networks in (DDGAN(net, 2), DFEN(net, 2)))
+    module, *rest = name.split(".")
+    found = importlib.import_module(f"direid.{module}")
+    for part in rest:
+        fields = getattr(found, "model_fields", {}) | getattr(found, "__dataclass_fields__", {})
+        if part in fields:
+            found = fields[part]
+        elif hasattr(found, part):
+            found = getattr(found, part)
+        elif hasattr(found, "__path__"):
+            try:
+                found = importlib.import_module(f"{found.__name__}.{part}")
+            except ModuleNotFoundError:
+                return False
+        else:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("name", notation_names())
+def test_what_the_notation_names_is_in_the_package(name):
+    assert exists(name)
+
+
+def test_a_wrong_name_would_be_noticed():
+    assert not exists("losses.invariant_content")
+    assert not exists("models.nothing.Here")
+    assert not exists("content_encodr")
+
+
+def test_the_notation_covers_every_equation():
+    rows = [
+        line.split("|") for line in text_of(BOOK / "notation.md").split("\n") if line[:1] == "|"
+    ]
+    covered = set()
+    for row in rows:
+        for first, last in re.findall(r"(\d+)(?:–(\d+))?", row[-4]):
+            covered |= set(range(int(first), int(last or first) + 1))
+    assert covered == set(range(1, 15))

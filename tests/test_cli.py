@@ -1,0 +1,201 @@
+"""The command line as a user meets it: whole runs, bad input, killing and resuming."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from direid.cli import main
+from direid.data import folder
+from direid.data.paper_dolls import paper_dolls
+
+SMALL = [
+    "network.height=32", "network.width=16", "network.base=8", "network.content=16",
+    "network.invariant=16", "network.scale_channels=8", "network.encoder_base=8",
+    "network.decoder_hidden=16", "network.critic_base=8", "identity.people=4",
+    "identity.images=2", "identity.steps=6", "ddgan.batch=2", "ddgan.steps=6", "dfen.steps=6",
+    "save_every=2", "log_every=1",
+]  # fmt: skip
+
+
+def arguments(root: Path, out: Path, *more: str) -> list[str]:
+    settings = [word for pair in SMALL for word in ("--set", pair)]
+    return ["run", "--preset", "tiny", "--data", "folder", "--root", str(root), "--out", str(out),
+            "--device", "cpu", *settings, *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of drawn people, as a user's own would be."""
+    out = tmp_path_factory.mktemp("images") / "people"
+    folder.write(
+        paper_dolls(0, train_people=8, test_people=8, images_per_camera=2, height=32, width=16), out
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert main(arguments(images, out)) == 0
+    return out
+
+
+def refused(capsys: pytest.CaptureFixture, *words: str) -> str:
+    """The one line that a bad command prints; it must exit with 2 and no traceback."""
+    assert main(list(words)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("direid: error: ")
+    assert error.count("\n") == 1, error
+    return error
+
+
+def test_a_run_leaves_all_that_a_reader_needs(finished: Path) -> None:
+    report = json.loads((finished / "report.json").read_text())
+    for key in ("config", "data", "seeds", "versions", "machine", "seconds", "rows", "budget"):
+        assert report[key], key
+    assert report["data"]["split_hash"] == json.loads((finished / "split.json").read_text())["hash"]
+    config = json.loads((finished / "config.json").read_text())
+    assert report["config"] == {k: v for k, v in config.items() if k != "root"}
+    assert config["root"] not in (finished / "report.json").read_text()  # a report can be shared
+    methods = [row["method"] for row in report["rows"]]
+    assert {"ResNet", "ResNet + tricks", "DI-REID"} <= set(methods)
+    for row in report["rows"]:
+        for score in ("rank1", "rank5", "rank10", "map"):
+            assert 0 <= row[score]["mean"] <= 100
+            assert row[score]["spread"] >= 0
+    assert set(report["seconds"]) >= {"resnet", "tricks", "identity", "ddgan", "dfen", "evaluation"}
+    pictures = [finished / entry["file"] for entry in report["pictures"]]
+    kinds = {"swaps", "reconstructions", "ranked_lists", "loss_curves", "degradation_codes"}
+    assert kinds <= {picture.stem for picture in pictures}
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert min(image.size) > 100
+    assert "DI-REID" in (finished / "report.md").read_text()
+    names = {path.stem for path in (finished / "checkpoints").iterdir()}
+    assert names == {"resnet", "tricks", "identity", "ddgan", "dfen"}
+
+
+def test_evaluate_repeats_the_runs_table(finished: Path, capsys) -> None:
+    assert main(["evaluate", "--run", str(finished)]) == 0
+    printed = capsys.readouterr().out
+    rows = json.loads((finished / "report.json").read_text())["rows"]
+    for row in rows:
+        (line,) = [x for x in printed.splitlines() if x.strip("| ").startswith(row["method"] + " ")
+                   and f"{row['map']['mean']:.1f}" in x]  # fmt: skip
+        assert f"{row['rank1']['mean']:.1f}" in line
+
+
+def test_equal_seeds_give_equal_reports(images: Path, finished: Path, tmp_path: Path) -> None:
+    assert main(arguments(images, tmp_path / "again")) == 0
+    reports = [json.loads((run / "report.json").read_text())
+               for run in (finished, tmp_path / "again")]  # fmt: skip
+    assert reports[0]["rows"] == reports[1]["rows"]
+    assert main(arguments(images, tmp_path / "other", "--seed", "1")) == 0
+    other = json.loads((tmp_path / "other" / "report.json").read_text())
+    assert other["seeds"]["training"] == 1
+    assert other["rows"] != reports[0]["rows"]
+
+
+def test_a_finished_run_resumes_to_itself(images: Path, finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished / "checkpoints").iterdir()}
+    assert main(arguments(images, finished, "--resume")) == 0
+    assert {p: p.stat().st_mtime_ns for p in (finished / "checkpoints").iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_run_that_is_really_killed_resumes(images: Path, finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "direid.cli", *arguments(images, out)]
+    for stage in ("tricks", "ddgan", "dfen"):
+        more = ["--resume"] if out.exists() else []
+        process = subprocess.Popen([*command, *more], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not (out / "checkpoints" / f"{stage}.pt").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert not (out / "report.json").exists()
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    reports = [json.loads((run / "report.json").read_text()) for run in (finished, out)]
+    assert reports[0]["rows"] == reports[1]["rows"]
+
+
+def test_another_runs_folder_is_refused_and_kept(images, finished, capsys) -> None:
+    before = (finished / "report.json").read_bytes()
+    line = refused(capsys, *arguments(images, finished))
+    assert str(finished) in line and "--resume" in line
+    line = refused(capsys, *arguments(images, finished, "--resume", "--set", "ddgan.steps=9"))
+    assert "other settings" in line and "ddgan" in line
+    assert (finished / "report.json").read_bytes() == before
+
+
+def test_bad_words_are_one_line(images: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    base = ["--out", str(out)]
+    cases = {
+        "unknown preset 'huge': choose from tiny": ["--preset", "huge", "--data", "paper_dolls"],
+        "unknown data set 'cifar': choose from": ["--preset", "tiny", "--data", "cifar"],
+        "unknown key 'ddgan.step'": ["--preset", "tiny", "--data", "paper_dolls",
+                                     "--set", "ddgan.step=3"],
+        "device 'abacus' cannot be used": ["--preset", "tiny", "--data", "paper_dolls",
+                                           "--device", "abacus"],
+        "caviar needs the folder": ["--preset", "tiny", "--data", "caviar"],
+        "nowhere": ["--preset", "tiny", "--data", "caviar", "--root", str(tmp_path / "nowhere")],
+        "the following arguments are required": ["--preset", "tiny"],
+        "invalid int value": ["--preset", "tiny", "--data", "paper_dolls", "--seed", "x"],
+        "seed: ": ["--preset", "tiny", "--data", "paper_dolls", "--seed", "-1"],
+    }  # fmt: skip
+    for message, words in cases.items():
+        assert message in refused(capsys, "run", *words, *base)
+        assert not out.exists(), message
+    assert "invalid choice" in refused(capsys, "trian")
+    assert "config.json: cannot read" in refused(capsys, "evaluate", "--run", str(tmp_path / "x"))
+    assert "unknown data set" in refused(capsys, "data", "check", "cifar")
+
+
+def test_bad_images_are_named_before_anything_is_trained(tmp_path: Path, capsys) -> None:
+    root = tmp_path / "people"
+    benchmark = paper_dolls(
+        0, train_people=4, test_people=4, images_per_camera=2, height=32, width=16
+    )
+    folder.write(benchmark, root)
+    victim = sorted((root / "query").glob("*.png"))[0]
+    out = tmp_path / "out"
+    victim.write_bytes(victim.read_bytes()[:40])
+    assert str(victim) in refused(capsys, *arguments(root, out))
+    victim.write_bytes(b"")
+    assert str(victim) in refused(capsys, *arguments(root, out))
+    assert not out.exists()
+
+
+def test_too_few_training_people_for_a_batch(images: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    line = refused(capsys, *arguments(images, out, "--set", "identity.people=50"))
+    assert "8 training people, fewer than the 50 of a batch" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["evaluate"], ["data"], ["data", "list"], ["data", "check"],
+                ["data", "build"]],
+)  # fmt: skip
+def test_help_says_what_and_shows_an_example(command: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command, "--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert f"direid {' '.join(command)}".strip() in printed
+    assert command in (["data"],) or "example: direid" in printed
+
+
+def test_build_writes_what_run_reads(tmp_path: Path, capsys) -> None:
+    assert main(["data", "list"]) == 0
+    assert "caviar" in capsys.readouterr().out

@@ -1,0 +1,82 @@
+"""Settings: unknown keys and bad values are refused, and what is saved is what was used."""
+
+from pathlib import Path
+
+import pytest
+
+from direid.config import PRESETS, Config, Network, load_preset, parse_settings, read_config
+from direid.errors import DireidError
+
+
+def test_settings_lie_over_the_preset_and_leave_the_rest() -> None:
+    plain = load_preset("tiny")
+    changed = load_preset("tiny", parse_settings(["ddgan.weights.reality=0", "ddgan.steps=7"]))
+    assert changed.ddgan.steps == 7
+    assert changed.ddgan.weights.reality == 0
+    assert changed.ddgan.rate == plain.ddgan.rate
+    assert changed.network == plain.network
+
+
+def test_lists_and_booleans_are_read() -> None:
+    config = load_preset("paper", parse_settings(["network.scales=3", "network.pretrained=false"]))
+    assert config.network.scales == (3,)
+    assert config.network.pretrained is False
+    assert parse_settings(["network.scales=1,2"]) == {"network": {"scales": ["1", "2"]}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": {"hight": 64}}, "unknown key 'network.hight': choose from height, width"),
+        ({"ddgan": {"weights": {"x": 1}}}, "unknown key 'ddgan.weights.x': choose from invar"),
+        ({"sede": 1}, "unknown key 'sede'"),
+        ({"ddgan": {"steps": 0}}, "ddgan.steps: .*greater than 0, got 0"),
+        ({"ddgan": {"steps": "many"}}, "ddgan.steps: .*got 'many'"),
+        ({"network": {"height": 65}}, "network.height: .*multiple of 16, got 65"),
+        ({"network": {"scales": ["9"]}}, "network.scales"),
+        ({"precision": "float8"}, "precision: .*got 'float8'"),
+    ],
+)
+def test_bad_settings_are_one_line(settings: dict, message: str) -> None:
+    with pytest.raises(DireidError, match=message) as caught:
+        load_preset("tiny", settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_preset_names_the_known() -> None:
+    with pytest.raises(DireidError, match="unknown preset 'huge': choose from tiny, small, paper"):
+        load_preset("huge")
+
+
+@pytest.mark.parametrize("pair", ["steps", "=3", "ddgan=1 ddgan.steps=2"])
+def test_malformed_pairs_are_refused(pair: str) -> None:
+    with pytest.raises(DireidError, match="--set"):
+        parse_settings(pair.split())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_saved_configuration_reads_back_equal(preset: str, tmp_path: Path) -> None:
+    config = load_preset(preset, {"seed": 3})
+    path = tmp_path / "config.json"
+    path.write_text(config.model_dump_json())
+    assert read_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "Invalid JSON"), ('{"sede": 1}', "unknown key 'sede'"), (None, "cannot read")],
+)
+def test_bad_saved_configuration_names_its_file(text: str | None, message: str, tmp_path) -> None:
+    path = tmp_path / "config.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DireidError, match=message) as caught:
+        read_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_paper_preset_is_the_defaults_that_the_paper_states() -> None:
+    paper = load_preset("paper")
+    assert paper.size == (256, 128)
+    assert paper.network == Network()
+    assert paper.ddgan == Config().ddgan

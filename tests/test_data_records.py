@@ -1,0 +1,236 @@
+"""Records, benchmarks and the split hash."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from direid.data.records import (
+    Benchmark,
+    Record,
+    draw,
+    image_files,
+    read_image,
+    save_split,
+    shuffled,
+)
+from direid.errors import DireidError
+
+PIXEL = np.zeros((2, 1, 3), np.uint8)
+
+
+def record(
+    pid: int, camid: int, name: str | None = None, image: Path | np.ndarray = PIXEL
+) -> Record:
+    return Record(name or f"{pid}_{camid}", image, pid, camid)
+
+
+def parts() -> dict[str, tuple[Record, ...]]:
+    return {
+        "train": (record(1, 1), record(1, 2), record(2, 1), record(2, 2)),
+        "query": (record(3, 2), record(4, 2)),
+        "gallery": (record(3, 1), record(4, 1), record(5, 1)),
+    }
+
+
+def refused(message: str, **changes: tuple[Record, ...]) -> None:
+    with pytest.raises(DireidError, match=message) as caught:
+        Benchmark("toy", **(parts() | changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sound_benchmark_is_accepted():
+    assert Benchmark("toy", **parts()).protocol == "single_shot"
+
+
+@pytest.mark.parametrize("part", ["train", "query", "gallery"])
+def test_an_empty_part_is_refused(part):
+    refused(f"toy: the {part} part has no image", **{part: ()})
+
+
+@pytest.mark.parametrize("part", ["query", "gallery"])
+def test_a_person_in_both_train_and_test_is_refused(part):
+    refused(
+        r"1 person \(2\) in both the training and the test",
+        **{part: parts()[part] + (record(2, 3),)},
+    )
+
+
+def test_a_training_person_with_one_image_is_refused():
+    refused(
+        r"2 people \(8, 9\) with a single training image",
+        train=parts()["train"] + (record(9, 1), record(8, 1)),
+    )
+
+
+def test_queries_without_gallery_images_are_refused_with_their_number():
+    refused(
+        r"2 people \(3, 4\) of the 2 query people without any gallery image",
+        gallery=(record(5, 1), record(6, 1)),
+    )
+    refused(
+        r"1 person \(4\) of the 2 query people without any gallery",
+        gallery=(record(3, 1), record(5, 1)),
+    )
+
+
+def test_one_camera_for_all_is_refused_and_the_message_names_the_cameras():
+    refused(
+        r"2 people \(3, 4\) of the 2 query people with gallery images from the query's own camera "
+        r"only.*cameras in the test images: 7\)",
+        query=(record(3, 7), record(4, 7)),
+        gallery=(record(3, 7, "a"), record(4, 7, "b")),
+    )
+
+
+def test_two_images_of_one_name_in_a_part_are_refused():
+    refused(
+        "2 images of the query part are named 3_2", query=parts()["query"] + (record(4, 2, "3_2"),)
+    )
+
+
+def test_a_long_list_of_people_stays_short():
+    lonely = tuple(record(pid, 1) for pid in range(100, 200))
+    refused(r"100 people \(100, 101, 102, 103, 104, \.\.\.\)", train=parts()["train"] + lonely)
+
+
+def test_split_hash_is_the_sha256_of_the_sorted_rows():
+    rows = [
+        "gallery\t3_1\t3\t1\n", "gallery\t4_1\t4\t1\n", "gallery\t5_1\t5\t1\n",
+        "query\t3_2\t3\t2\n", "query\t4_2\t4\t2\n",
+        "train\t1_1\t1\t1\n", "train\t1_2\t1\t2\n", "train\t2_1\t2\t1\n", "train\t2_2\t2\t2\n",
+    ]  # fmt: skip
+    expected = hashlib.sha256("".join(rows).encode()).hexdigest()
+    assert Benchmark("toy", **parts()).split_hash == expected
+
+
+def test_split_hash_is_blind_to_order_place_and_integer_type():
+    reference = Benchmark("toy", **parts()).split_hash
+    moved = {
+        part: tuple(
+            replace(r, image=Path("elsewhere") / r.name, pid=np.int64(r.pid)) for r in records[::-1]
+        )
+        for part, records in parts().items()
+    }
+    assert Benchmark("other", **moved).split_hash == reference
+
+
+@pytest.mark.parametrize("change", [{"name": "x"}, {"pid": 9}, {"camid": 5}])
+def test_split_hash_sees_every_field(change):
+    reference = Benchmark("toy", **parts()).split_hash
+    *rest, last = parts()["gallery"]
+    changed = Benchmark("toy", **(parts() | {"gallery": (*rest, replace(last, **change))}))
+    assert changed.split_hash != reference
+
+
+def test_split_hash_sees_the_part():
+    wide = parts() | {"query": (*parts()["query"], record(3, 4))}
+    swapped = parts() | {"gallery": (*parts()["gallery"], record(3, 4))}
+    assert Benchmark("toy", **wide).split_hash != Benchmark("toy", **swapped).split_hash
+
+
+def test_save_split_writes_every_record_and_the_hash(tmp_path):
+    query = (replace(record(3, 2), level=np.float32(0.25), pid=np.int64(3)), record(4, 2))
+    benchmark = Benchmark("toy", **(parts() | {"query": query}))
+    save_split(benchmark, tmp_path / "split.json")
+    saved = json.loads((tmp_path / "split.json").read_text())
+    assert saved["hash"] == benchmark.split_hash
+    assert saved["benchmark"] == "toy"
+    assert saved["query"] == [
+        {"name": "3_2", "pid": 3, "camid": 2, "level": 0.25},
+        {"name": "4_2", "pid": 4, "camid": 2, "level": None},
+    ]
+    assert len(saved["train"]) == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["split.json"]
+
+
+def test_read_image_gives_rgb_as_stored(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 5, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(record(1, 1, image=tmp_path / "a.png")), pixels)
+    assert read_image(record(1, 1, image=pixels)) is pixels
+
+
+def test_read_image_turns_grey_into_rgb_and_heeds_the_camera_orientation(tmp_path):
+    Image.fromarray(np.full((4, 2), 200, np.uint8)).save(tmp_path / "grey.png")
+    assert (read_image(record(1, 1, image=tmp_path / "grey.png")) == np.full((4, 2, 3), 200)).all()
+    sideways = Image.new("RGB", (8, 16))
+    exif = sideways.getexif()
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
+    sideways.save(tmp_path / "phone.jpg", exif=exif)
+    assert read_image(record(1, 1, image=tmp_path / "phone.jpg")).shape == (8, 16, 3)
+
+
+def damaged(tmp_path: Path, kind: str) -> Path:
+    file = tmp_path / "0001.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 20, 3), np.uint8)).save(file)
+    whole = file.read_bytes()
+    damage = {
+        "empty": b"",
+        "text": b"no image at all\n" * 9,
+        "truncated": whole[: len(whole) // 2],
+        "flipped": whole[:60] + bytes(b ^ 255 for b in whole[60:120]) + whole[120:],
+    }
+    if kind != "missing":
+        file.write_bytes(damage[kind])
+        return file
+    return tmp_path / "absent.png"
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "flipped", "missing"])
+def test_an_unreadable_image_is_refused_with_its_path_on_one_line(tmp_path, kind):
+    file = damaged(tmp_path, kind)
+    with pytest.raises(DireidError, match="not a readable image") as caught:
+        read_image(record(1, 1, image=file))
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 2, 3), np.float32), np.zeros((3, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_an_array_that_is_no_image_is_refused(array):
+    with pytest.raises(DireidError, match=r"image odd: .*expected uint8 \(height, width, 3\)"):
+        read_image(record(1, 1, "odd", array))
+
+
+def test_image_files_are_the_visible_images_by_name(tmp_path):
+    for name in ("b.JPG", "a.png", ".c.png", "notes.txt", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [f.name for f in image_files(tmp_path, "layout")] == ["a.png", "b.JPG"]
+
+
+def test_image_files_refuses_no_folder_and_an_empty_file(tmp_path):
+    with pytest.raises(DireidError, match=r"gone: no such folder; expected ROOT/x"):
+        image_files(tmp_path / "gone", "ROOT/x")
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DireidError, match=r"a\.png: is a file, not a folder"):
+        image_files(tmp_path / "a.png", "ROOT/x")
+    with pytest.raises(DireidError, match=r"a\.png: empty image file"):
+        image_files(tmp_path, "ROOT/x")
+
+
+def test_draw_is_the_head_of_a_sha256():
+    digest = hashlib.sha256(b"7/caviar/12").hexdigest()
+    assert draw(7, "caviar", 12) == int(digest[:16], 16)
+
+
+def test_shuffled_depends_on_the_people_and_the_seed_only():
+    people = range(50)
+    order = shuffled(people, 3, "toy")
+    assert sorted(order) == list(people)
+    assert shuffled(reversed(people), 3, "toy") == order
+    assert shuffled(people, 4, "toy") != order
+    assert shuffled(people, 3, "other") != order
+
+
+def test_shuffled_puts_everyone_in_the_first_half_half_of_the_time():
+    first = np.zeros(20)
+    for seed in range(400):
+        first[shuffled(range(20), seed, "toy")[:10]] += 1
+    assert np.abs(first / 400 - 0.5).max() < 4 * 0.5 / 20  # 4 standard errors of 400 coins
