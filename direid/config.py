@@ -51,7 +51,7 @@ class Network(Settings):
 
 
 class Identity(Settings):
-    """Stage 0: E_id and the two baselines. Steps of a baseline = E_id's + DFEN's: equal budgets."""
+    """Stage 0: E_id and the two baselines."""
 
     steps: PositiveInt = 12_000
     people: PositiveInt = Field(8, ge=2)  # P
@@ -61,6 +61,11 @@ class Identity(Settings):
     warmup: float = Field(0.05, ge=0, lt=1)  # share of the steps
     smoothing: float = Field(0.1, ge=0, lt=1)  # label smoothing of the baseline with tricks
     margin: float = Field(0.3, ge=0)  # of the triplet loss
+
+    @property
+    def batch(self) -> int:
+        """Images of a step, P x K."""
+        return self.people * self.images
 
 
 class Weights(Settings):
@@ -116,6 +121,16 @@ class Config(Settings):
     dfen: DFEN = DFEN()
 
     @property
+    def fair_steps(self) -> int:
+        """Steps of a baseline: it sees as many labelled images as DI-REID does in all its stages.
+
+        DI-REID identifies people in stage 0, in stage 2, and in the cross-degradation half of
+        stage 1 (equation 9). The paper gives its baselines only the first two.
+        """
+        identified = self.ddgan.steps // 2 * 2 * self.ddgan.batch
+        return self.identity.steps + self.dfen.steps + identified // self.identity.batch
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the images that the networks see."""
         return self.network.height, self.network.width
@@ -133,7 +148,7 @@ PRESETS: dict[str, dict] = {
         },
         "identity": {"steps": 350, "people": 12, "rate": 1e-3},
         "ddgan": {
-            "steps": 800, "rate": 5e-4, "critic_rate": 3e-4, "momentum": 0.5,
+            "steps": 800, "rate": 5e-4, "critic_rate": 1e-3, "momentum": 0.5,
         },
         "dfen": {"steps": 400, "rate": 1e-3},
     },
@@ -151,6 +166,7 @@ PRESETS: dict[str, dict] = {
 }  # fmt: skip
 
 
+F_DEG = {"paper_dolls_dark": "illumination"}  # of a benchmark; the others' is "resolution"
 LISTS = {"network.scales"}  # the settings that hold several values
 
 
@@ -165,7 +181,9 @@ def load_preset(name: str, settings: dict | None = None) -> Config:
     """
     if name not in PRESETS:
         raise DireidError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
-    return _validate(_merge(_merge({"preset": name}, PRESETS[name]), settings or {}))
+    settings = settings or {}
+    below = {"preset": name, "self_degradation": F_DEG.get(settings.get("data"), "resolution")}
+    return _validate(_merge(_merge(below, PRESETS[name]), settings))
 
 
 def parse_settings(pairs: list[str]) -> dict:

@@ -54,16 +54,19 @@ def gaussian_blur(images: Tensor, sigma: Strength) -> Tensor:
 
 
 def motion_blur(images: Tensor, length: Strength, angle: Strength) -> Tensor:
-    """The mean along a segment of `length` pixels at `angle` degrees; 1 pixel is the identity."""
+    """The mean while the camera moves `length` pixels at `angle` degrees; 0 is the identity."""
     length, angle = _strength(images, length), torch.deg2rad(_strength(images, angle))
-    radius = int(length.max().item() // 2) + 1
-    at = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    cosine, sine = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
-    along = at * cosine + at[:, None] * sine
-    beside = at[:, None] * cosine - at * sine
-    inside = (length.view(-1, 1, 1) / 2 - along.abs() + 0.5).clamp(0, 1)  # soft ends: any length
-    kernel = inside * (1 - beside.abs()).clamp_min(0)
-    kernel = kernel / kernel.sum(dim=(1, 2), keepdim=True)
+    radius = int(length.max().item() / 2) + 1
+    moments = ((torch.arange(64, device=images.device) + 0.5) / 64 - 0.5).to(images.dtype)
+    path = length[:, None] * moments  # (B, 64), pixels from the middle
+    cell = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+
+    def weights(at: Tensor) -> Tensor:
+        """Linear interpolation: positions (B, 64) -> shares of the cells around, (B, 64, k)."""
+        return (1 - (at[:, :, None] - cell).abs()).clamp_min(0)
+
+    columns, rows = weights(path * angle.cos()[:, None]), weights(path * angle.sin()[:, None])
+    kernel = rows.transpose(1, 2) @ columns / 64  # (B, k, k)
 
     batch, channels = images.shape[:2]
     padded = F.pad(images, (radius,) * 4, mode="replicate").flatten(0, 1)[None]

@@ -82,12 +82,10 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
 
 def train(config: Config, benchmark: Benchmark, compute: Compute, out: Path) -> Networks:
     """All stages in turn; a stage that is finished already is only loaded."""
-    alone = config.identity.steps
-    whole = alone + config.dfen.steps  # equal re-ID budgets for every method
     common = (benchmark, config, compute, out)
-    resnet = train_identity("resnet", whole, False, *common)
-    tricks = train_identity("tricks", whole, True, *common)
-    identity = train_identity("identity", alone, True, *common)
+    resnet = train_identity("resnet", config.fair_steps, False, *common)
+    tricks = train_identity("tricks", config.fair_steps, True, *common)
+    identity = train_identity("identity", config.identity.steps, True, *common)
     ddgan = train_ddgan(identity.encoder, *common)
     dfen = train_dfen(ddgan, identity, *common)
     return Networks(resnet, tricks, identity, ddgan, dfen)
@@ -125,8 +123,8 @@ def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) 
         IdentityNetwork(net, people), DDGAN(net, people), DFEN(net, people),
     )  # fmt: skip
     steps = {
-        "resnet": config.identity.steps + config.dfen.steps,
-        "tricks": config.identity.steps + config.dfen.steps,
+        "resnet": config.fair_steps,
+        "tricks": config.fair_steps,
         "identity": config.identity.steps,
         "ddgan": config.ddgan.steps,
         "dfen": config.dfen.steps,
@@ -222,15 +220,17 @@ def _report(
     pictures: list[dict],
     seconds: dict[str, float],
 ) -> dict:
-    batch = config.identity.people * config.identity.images
-    alone, second = config.identity.steps, config.dfen.steps
+    def budget(reid: int, ddgan: int = 0) -> dict[str, int]:
+        return {
+            "reid_steps": reid,
+            "ddgan_steps": ddgan,
+            "labelled_images": reid * config.identity.batch + ddgan // 2 * 2 * config.ddgan.batch,
+        }
 
-    def budget(steps: int, pairs: int = 0) -> dict:
-        return {"reid_steps": steps, "reid_images": steps * batch, "ddgan_steps": pairs,
-                "ddgan_images": pairs * 2 * config.ddgan.batch}  # fmt: skip
-
+    baseline = budget(config.fair_steps)
+    stage_1 = budget(config.identity.steps, config.ddgan.steps)
+    full = budget(config.identity.steps + config.dfen.steps, config.ddgan.steps)
     parts = benchmark.train, benchmark.query, benchmark.gallery
-    full = budget(alone + second, config.ddgan.steps)
     environment = report.environment(compute.device)
     return {
         "title": f"DI-REID on {benchmark.name}, preset {config.preset}",
@@ -249,9 +249,9 @@ def _report(
         },
         "seeds": {"split": config.seed, "training": config.seed, "bootstrap": config.seed},
         "budget": {
-            "ResNet": budget(alone + second),
-            "ResNet + tricks": budget(alone + second),
-            "f_inv after stage 1": budget(alone, config.ddgan.steps),
+            "ResNet": baseline,
+            "ResNet + tricks": baseline,
+            "f_inv after stage 1": stage_1,
             "DI-REID": full,
         },
         "seconds": {name: round(value, 1) for name, value in seconds.items()},

@@ -43,6 +43,19 @@ def test_bad_settings_are_one_line(settings: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_dark_benchmark_is_self_degraded_by_gamma_unless_told_otherwise() -> None:
+    assert load_preset("tiny", {"data": "paper_dolls"}).self_degradation == "resolution"
+    dark = {"data": "paper_dolls_dark"}
+    assert load_preset("tiny", dark).self_degradation == "illumination"
+    assert load_preset("tiny", dark | {"self_degradation": "noise"}).self_degradation == "noise"
+
+
+def test_a_baseline_sees_as_many_labelled_images_as_the_whole_method() -> None:
+    config = load_preset("tiny", {"identity": {"people": 4, "images": 4, "steps": 100},
+                                  "dfen": {"steps": 50}, "ddgan": {"steps": 41, "batch": 8}})  # fmt: skip
+    assert config.fair_steps == 100 + 50 + 20 * 2 * 8 // 16
+
+
 def test_unknown_preset_names_the_known() -> None:
     with pytest.raises(DireidError, match="unknown preset 'huge': choose from tiny, small, paper"):
         load_preset("huge")

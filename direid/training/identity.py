@@ -28,7 +28,7 @@ def train_identity(
 
     Args:
         name: of the checkpoint and the log.
-        steps: «ResNet» and «ResNet + tricks» get E_id's steps plus DFEN's: equal budgets.
+        steps: E_id's own, or ``config.fair_steps`` for a baseline.
         tricks: random flip and crop, BNNeck, label smoothing and the triplet loss.
         benchmark: its training people.
         config: everything else.

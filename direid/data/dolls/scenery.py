@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from direid.data.doll_canvas import Canvas, Colour, soft, wave
+from direid.data.dolls.canvas import Canvas, Colour, soft, wave
 
 OBSTACLES = ("pole", "bin", "bush", "railing", "box", "pillar")
 
@@ -149,7 +149,7 @@ PLACES: dict[str, Callable[[_View], np.ndarray]] = {
 def paint_place(canvas: Canvas, name: str, rng: np.random.Generator) -> None:
     """Fill the canvas with one of `PLACES`, its colours and layout drawn from `rng`."""
     place = PLACES[name](_View(canvas, rng))
-    canvas.pixels[:] = np.clip(0.62 + 0.72 * (place - 0.6), 0, 1)  # paler than who stands in it
+    canvas.pixels[:] = np.clip(0.66 + 0.72 * (place - 0.6), 0, 1)  # paler than who stands in it
 
 
 def paint_shadow(canvas: Canvas, feet: tuple[float, float], unit: float, light: float) -> None:

@@ -150,8 +150,8 @@ class Canvas:
 
     def image(self, factor: int) -> np.ndarray:
         """The pixels averaged over factor x factor squares: uint8 (H/factor, W/factor, 3)."""
-        blocks = self.pixels.reshape(3, self.height // factor, factor, self.width // factor, factor)
-        small = blocks.mean(axis=(2, 4)).transpose(1, 2, 0)
+        rows = self.pixels.reshape(3, -1, factor, self.width).mean(axis=2)
+        small = rows.reshape(3, self.height // factor, -1, factor).mean(axis=3).transpose(1, 2, 0)
         return (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
