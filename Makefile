@@ -10,7 +10,7 @@ OUT := runs/tiny
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-book test-code book lab outputs picture lint clean
+.PHONY: help setup run results test test-book test-code book lab outputs picture lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ run: $(INSTALLED)  ## run the whole method on the embedded benchmark, then build
 	$(BIN)/direid run --preset tiny --data paper_dolls --out $(OUT) $(if $(wildcard $(OUT)),--resume)
 	@$(MAKE) --no-print-directory book
 	@echo "Results:   $(OUT)/report.md"
+
+results: run  ## store the run's report and picture where the README and the book show them
+	mkdir -p book/results
+	cp $(OUT)/report.json book/results/tiny.json
+	cp $(OUT)/pictures/swaps.png book/img/swaps.png
 
 book: $(INSTALLED)  ## build the book from the committed outputs (a few seconds)
 	$(BIN)/jupyter-book build . --quiet >/dev/null

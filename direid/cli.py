@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"direid: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("direid: stopped; continue with --resume", file=sys.stderr)
+        print("direid: stopped; a run goes on with --resume", file=sys.stderr)
         return 130
     return 0
 

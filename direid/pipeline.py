@@ -19,7 +19,7 @@ from direid.models import DDGAN, DFEN, IdentityNetwork
 from direid.pictures import draw_pictures
 from direid.training.ddgan import train_ddgan
 from direid.training.dfen import train_dfen
-from direid.training.engine import Compute, load, load_networks
+from direid.training.engine import Compute, load, restore
 from direid.training.identity import train_identity
 
 METHODS = {
@@ -131,13 +131,14 @@ def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) 
     }
     for name, wanted in steps.items():
         path = out / "checkpoints" / f"{name}.pt"
-        done = load(path, compute.device)["step"]
-        if done < wanted:
+        state = load(path, compute.device)
+        if state["step"] < wanted:
             raise DireidError(
-                f"{path}: stopped at step {done} of {wanted}; finish it with direid run --resume"
+                f"{path}: stopped at step {state['step']} of {wanted}; finish it with "
+                "direid run --resume"
             )
-        network = getattr(networks, name).to(compute.device)
-        load_networks(network, path, compute.device, benchmark.split_hash)
+        restore(getattr(networks, name), state, path, benchmark.split_hash)
+        getattr(networks, name).to(compute.device)
     return networks
 
 
@@ -146,6 +147,7 @@ class Results:
     """Scores of every method, and what the pictures need of DI-REID."""
 
     rows: list[dict]
+    paired: list[dict]  # each method minus the baseline with tricks
     scores: dict[str, ranks.Scores]
     query: np.ndarray  # DI-REID's query features
     gallery: np.ndarray
@@ -175,6 +177,12 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]
         scores[name] = ranks.evaluate(*features, *pids, *camids)
+    baseline = scores["ResNet + tricks"]
+    paired = [
+        report.paired_row(f"{name} − ResNet + tricks", s, baseline, pids[0], config.seed)
+        for name, s in scores.items()
+        if s is not baseline
+    ]
     rows = [report.row(name, s, pids[0], config.seed) for name, s in scores.items()]
     levels = [record.level for record in query]
     by_level = None
@@ -183,7 +191,7 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             name: ranks.by_level(s.rank1_per_query, np.array(levels), pids[0])
             for name, s in scores.items()
         }
-    return Results(rows, scores, features[0], features[1], by_level)
+    return Results(rows, paired, scores, features[0], features[1], by_level)
 
 
 def _check_folder(config: Config, out: Path, resume: bool) -> None:
@@ -235,6 +243,7 @@ def _report(
     return {
         "title": f"DI-REID on {benchmark.name}, preset {config.preset}",
         "rows": results.rows,
+        "paired": results.paired,
         "methods": METHODS,
         "by_level": results.by_level,
         "config": config.model_dump(mode="json", exclude={"root"}),  # a path of this machine

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from direid import data
 from direid.cli import main
 from direid.data import folder
 from direid.data.paper_dolls import paper_dolls
@@ -71,6 +72,11 @@ def test_a_run_leaves_all_that_a_reader_needs(finished: Path) -> None:
             assert 0 <= row[score]["mean"] <= 100
             assert row[score]["spread"] >= 0
     assert set(report["seconds"]) >= {"resnet", "tricks", "identity", "ddgan", "dfen", "evaluation"}
+    paired = {line["method"]: line["rank1"]["mean"] for line in report["paired"]}
+    rank1 = {row["method"]: row["rank1"]["mean"] for row in report["rows"]}
+    assert paired["DI-REID − ResNet + tricks"] == pytest.approx(
+        rank1["DI-REID"] - rank1["ResNet + tricks"], abs=0.002
+    )
     pictures = [finished / entry["file"] for entry in report["pictures"]]
     kinds = {"swaps", "reconstructions", "ranked_lists", "loss_curves", "degradation_codes"}
     assert kinds <= {picture.stem for picture in pictures}
@@ -196,6 +202,17 @@ def test_help_says_what_and_shows_an_example(command: list[str], capsys) -> None
     assert command in (["data"],) or "example: direid" in printed
 
 
-def test_build_writes_what_run_reads(tmp_path: Path, capsys) -> None:
+def test_data_commands(images: Path, tmp_path: Path, capsys) -> None:
     assert main(["data", "list"]) == 0
-    assert "caviar" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in data.NAMES)
+    out = tmp_path / "copy"
+    assert main(["data", "build", "folder", "--root", str(images), "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert main(["data", "check", "folder", "--root", str(out)]) == 0
+    split = data.load("folder", images).split_hash
+    assert split in capsys.readouterr().out
+    assert data.load("folder", out).split_hash == split
+    assert "holds" in refused(
+        capsys, "data", "build", "folder", "--root", str(images), "--out", str(out)
+    )

@@ -51,8 +51,12 @@ def test_a_dark_benchmark_is_self_degraded_by_gamma_unless_told_otherwise() -> N
 
 
 def test_a_baseline_sees_as_many_labelled_images_as_the_whole_method() -> None:
-    config = load_preset("tiny", {"identity": {"people": 4, "images": 4, "steps": 100},
-                                  "dfen": {"steps": 50}, "ddgan": {"steps": 41, "batch": 8}})  # fmt: skip
+    settings = {
+        "identity": {"people": 4, "images": 4, "steps": 100},
+        "dfen": {"steps": 50},
+        "ddgan": {"steps": 41, "batch": 8},
+    }
+    config = load_preset("tiny", settings)
     assert config.fair_steps == 100 + 50 + 20 * 2 * 8 // 16
 
 

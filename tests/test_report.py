@@ -14,7 +14,7 @@ import torch
 import direid
 from direid.errors import DireidError
 from direid.evaluation.ranks import Scores, by_level
-from direid.evaluation.report import environment, row, save_json, table, write_report
+from direid.evaluation.report import environment, paired_row, row, save_json, table, write_report
 
 
 def scores(rank1, rank5, rank10, ap):
@@ -70,6 +70,18 @@ def test_a_row_of_one_person_has_no_spread(tmp_path):
     line = row("ours", scores([0, 1], [1, 1], [1, 1], [0.5, 1]), [7, 7], seed=0)
     assert line["rank1"] == {"mean": 50.0, "spread": None}
     assert "50.0" in table([line]) and "±" not in table([line])
+
+
+def test_a_paired_row_cancels_what_is_hard_for_both(tmp_path):
+    hard = np.random.default_rng(1).uniform(0, 0.8, size=200)
+    theirs = scores(hard, hard, hard, hard)
+    ours = scores(hard + 0.1, hard, hard - 0.05, hard + 0.2)
+    line = paired_row("ours − theirs", ours, theirs, np.arange(200), seed=0)
+    means = {key: value["mean"] for key, value in line.items() if key != "method"}
+    assert means == {"rank1": 10, "rank5": 0, "rank10": -5, "map": 20}
+    assert all(value["spread"] < 1e-9 for key, value in line.items() if key != "method")
+    table_of = cells(markdown(tmp_path, paired=[line]), "## Differences")
+    assert table_of[1][:2] == ["ours − theirs", "10.0 ± 0.0"]
 
 
 def test_table_lines_up_and_keeps_its_columns():

@@ -53,6 +53,7 @@ class Report(TypedDict):
     versions: dict[str, str]  # of environment()
     machine: dict[str, Any]  # of environment()
     methods: NotRequired[dict[str, str]]  # what each method is
+    paired: NotRequired[list[dict]]  # of paired_row()
     by_level: NotRequired[dict[str, dict] | None]  # of each method, ranks.by_level() of its Rank-1
     pictures: NotRequired[list[Picture]]
 
@@ -80,6 +81,19 @@ def row(method: str, scores: Scores, query_pids: Array, seed: int) -> dict[str, 
     return line
 
 
+def paired_row(method: str, ours: Scores, theirs: Scores, query_pids: Array, seed: int) -> dict:
+    """``ours`` minus ``theirs``, query by query, in the form of :func:`row`.
+
+    What is hard for both cancels out, so the spread is smaller than that of either.
+    """
+    difference = Scores(
+        ours.cmc_per_query - theirs.cmc_per_query,
+        ours.ap_per_query - theirs.ap_per_query,
+        ours.inp_per_query - theirs.inp_per_query,
+    )
+    return row(method, difference, query_pids, seed)
+
+
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table that also lines up as plain text."""
     cells = [[line["method"], *(_plus_minus(**line[name]) for name in METRICS)] for line in rows]
@@ -105,6 +119,7 @@ def environment(device: torch.device | str = "cpu") -> dict[str, dict]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory": _memory(),
+        "peak_memory": _peak_memory(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
     return {"versions": versions, "machine": machine}
@@ -167,6 +182,8 @@ def _markdown(report: Report) -> str:
     if report.get("methods"):
         lines = [f"- **{name}**: {what}" for name, what in report["methods"].items()]
         parts.append("\n".join(lines))
+    if report.get("paired"):
+        parts += ["## Differences, query by query", table(report["paired"])]
     if report.get("by_level"):
         parts += ["## Rank-1 by degradation level", *_by_level(report["by_level"])]
     if report.get("pictures"):
@@ -270,6 +287,16 @@ def _cpu_model() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def _peak_memory() -> str | None:
+    """The most memory that this process has held so far."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
+    unit = 1 if platform.system() == "Darwin" else 1024  # bytes there, kibibytes elsewhere
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB"
 
 
 def _memory() -> str | None:

@@ -152,7 +152,7 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, split_hash
         for step, batch in enumerate(bar, start=start):
             stage.schedule(step)
             losses = stage.step(step, compute.send(batch))
-            compute.scaler.update() if compute.scaler.is_enabled() else None
+            compute.scaler.update()
             values = _finite(losses, stage.name, step, checkpoint)
             done = step + 1
             if step % config.log_every < 2 or done == stage.steps:
@@ -197,15 +197,18 @@ def load(path: Path, device: torch.device) -> dict:
         raise DireidError(f"{path}: not a readable checkpoint ({reason})") from None
 
 
-def load_networks(networks: nn.Module, path: Path, device: torch.device, split_hash: str) -> None:
-    """Load a finished stage's weights, if they were trained on this very split.
+def restore(networks: nn.Module, state: dict, path: Path, split_hash: str) -> None:
+    """Put the weights of ``state``, read from ``path``, into ``networks``.
 
     Raises:
-        DireidError: no or a damaged checkpoint, other sizes, or another split: its people may be
-            among those to be tested.
+        DireidError: they have other sizes, or were trained on another split, whose training people
+            may be among those to be tested.
     """
-    state = load(path, device)
-    _same_split(state, path, split_hash)
+    if state["split_hash"] != split_hash:
+        raise DireidError(
+            f"{path}: trained on split {state['split_hash'][:12]}, asked to work on split "
+            f"{split_hash[:12]}: its training people may be this split's test people"
+        )
     try:
         networks.load_state_dict(state["networks"])
     except RuntimeError as error:
@@ -227,25 +230,16 @@ def _state(stage: Stage, compute: Compute, done: int, seconds: float, split_hash
 def _resume(stage: Stage, compute: Compute, checkpoint: Path, split_hash: str) -> tuple[int, float]:
     if not checkpoint.exists():
         return 0, 0.0
-    load_networks(stage.networks, checkpoint, compute.device, split_hash)
     state = load(checkpoint, compute.device)
+    restore(stage.networks, state, checkpoint, split_hash)
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
-    if compute.scaler.is_enabled():
-        compute.scaler.load_state_dict(state["scaler"])
+    compute.scaler.load_state_dict(state["scaler"])
     if state["step"] > stage.steps:
         raise DireidError(
             f"{checkpoint}: already at step {state['step']}, the configuration asks {stage.steps}"
         )
     return state["step"], state["seconds"]
-
-
-def _same_split(state: dict, path: Path, split_hash: str) -> None:
-    if state["split_hash"] != split_hash:
-        raise DireidError(
-            f"{path}: trained on split {state['split_hash'][:12]}, asked to work on split "
-            f"{split_hash[:12]}: its training people may be this split's test people"
-        )
 
 
 def _keep_lines_before(log: Path, start: int) -> None:

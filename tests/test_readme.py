@@ -1,0 +1,53 @@
+"""The README: its numbers are those of the stored run, and what it names exists."""
+
+import json
+import re
+from pathlib import Path
+
+from direid.cli import _parser
+from direid.config import PRESETS, load_preset, parse_settings
+from direid.evaluation.report import table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REPORT = json.loads((ROOT / "book" / "results" / "tiny.json").read_text(encoding="utf-8"))
+
+
+def test_the_table_is_the_stored_runs() -> None:
+    assert table(REPORT["rows"]) in README
+
+
+def test_the_gap_is_the_stored_runs() -> None:
+    (line,) = [x for x in REPORT["paired"] if x["method"] == "DI-REID − ResNet + tricks"]
+    gap = f"{line['rank1']['mean']:.1f} ± {line['rank1']['spread']:.1f}"
+    assert gap in README
+
+
+def test_time_and_memory_are_the_stored_runs() -> None:
+    minutes = round(sum(REPORT["seconds"].values()) / 60)
+    assert f"{minutes} minutes on two cores" in README
+    assert f"{REPORT['machine']['peak_memory']} of memory" in README
+    assert REPORT["machine"]["cores"] == 2
+
+
+def test_the_stored_run_is_what_make_run_would_run() -> None:
+    config = load_preset("tiny", {"data": "paper_dolls"}).model_dump(mode="json", exclude={"root"})
+    assert REPORT["config"] == config
+
+
+def test_every_command_is_understood() -> None:
+    commands = re.findall(r"^\.venv/bin/direid (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        _parser().parse_args(command.split())
+    settings = re.findall(r"--set ([\w.]+=[\w.]+)", README)
+    assert settings
+    load_preset("tiny", parse_settings(settings))
+
+
+def test_every_file_and_preset_it_names_exists() -> None:
+    for name in re.findall(r"`((?:direid|book)/[\w./]+)`", README):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"\]\(([\w./]+)\)", README):
+        assert (ROOT / name).exists(), name
+    assert set(re.findall(r"^\| `(\w+)` \|.*\d+ × ", README, re.MULTILINE)) == set(PRESETS)
