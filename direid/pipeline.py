@@ -172,7 +172,7 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
     pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
     camids = np.array([r.camid for r in query]), np.array([r.camid for r in gallery])
     scores: dict[str, ranks.Scores] = {}
-    for name, (network, embed) in methods.items():
+    for name, (network, embed) in tqdm(methods.items(), desc="evaluate ", unit="method"):
         features = [
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]

@@ -14,6 +14,7 @@ from math import pi
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from direid.data.dolls.body import Pose, body
 from direid.data.dolls.canvas import Canvas, Colour
@@ -127,7 +128,8 @@ def paper_dolls(
 
     def photographs(first: int, people: int, camera: int, degraded: bool) -> tuple[Record, ...]:
         records = []
-        for pid in range(first, first + people):
+        everybody = range(first, first + people)
+        for pid in tqdm(everybody, desc="drawing", unit="person", delay=1, leave=False):
             person = make_person(seed, pid, difficulty)
             for shot in range(images_per_camera):
                 key = (seed, pid, camera, shot)
