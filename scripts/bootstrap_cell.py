@@ -29,7 +29,8 @@ if "google.colab" in sys.modules:
     import subprocess
 
     source = "git+{url}@{branch}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)"""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, source], check=True)"""
 
 
 def bootstrap_cell() -> str:
