@@ -1,8 +1,8 @@
 """Every number of a run, typed, checked, and saved beside the run that used it.
 
 The three presets build the same classes and follow the same code; they differ by numbers only.
-The paper states few of them (256 x 128 images, U[2, 4] and U[2, 3.5] degradations); the others
-follow the authors' later code where it is known, and are marked «ours» where it is not.
+The paper states few of them (256 x 128 images, U[2, 4] and U[2, 3.5] degradations). The others
+start from the authors' later code where that is known, and are our choice where it is not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from direid.errors import DireidError
 
@@ -30,8 +37,8 @@ class Network(Settings):
     width: PositiveInt = Field(128, multiple_of=16)
     depth: Literal[10, 18, 34, 50] = 50  # of the ResNets inside E_c and E_id
     base: PositiveInt = 64  # channels of the ResNets' first stage
-    stem_kernel: PositiveInt = 7
-    stem_stride: PositiveInt = 2
+    stem_kernel: Literal[3, 5, 7] = 7
+    stem_stride: Literal[1, 2, 4] = 2
     last_stride: Literal[1, 2] = 1  # of the ResNets' last stage; 1 is one of the tricks
     pretrained: bool = True  # start from torchvision's ImageNet weights
     scales: tuple[Scale, ...] = Field((0, 1, 2, 3), min_length=1)  # ResNet stages that E_c reads
@@ -49,9 +56,18 @@ class Network(Settings):
     score_bound: float = Field(5.0, gt=0)  # D_d's score lies in (-bound, bound)
     attention: PositiveInt = 128  # hidden units of Att, equation 13
 
+    @model_validator(mode="after")
+    def _encoders_fit(self) -> Network:
+        if min(self.height, self.width) < 2**self.encoder_layers:
+            raise ValueError(
+                f"encoder_layers={self.encoder_layers} halves {self.height} x {self.width} images "
+                "to nothing"
+            )
+        return self
+
 
 class Identity(Settings):
-    """Stage 0: E_id and the two baselines."""
+    """Re-ID training: E_id and the two baselines of stage 0, and the batches of stage 2."""
 
     steps: PositiveInt = 12_000
     people: PositiveInt = Field(8, ge=2)  # P
@@ -59,7 +75,7 @@ class Identity(Settings):
     rate: float = Field(3.5e-4, gt=0)
     decay: float = Field(5e-4, ge=0)
     warmup: float = Field(0.05, ge=0, lt=1)  # share of the steps
-    smoothing: float = Field(0.1, ge=0, lt=1)  # label smoothing of the baseline with tricks
+    smoothing: float = Field(0.1, ge=0, lt=1)  # of the labels, but not of the plain baseline's
     margin: float = Field(0.3, ge=0)  # of the triplet loss
 
     @property
@@ -89,6 +105,7 @@ class DDGAN(Settings):
     momentum: float = Field(0.0, ge=0, lt=1)  # Adam's first beta
     decay: float = Field(5e-4, ge=0)
     epsilon: float = Field(1.0, ge=0)  # the margin of equations 5 and 10
+    literal: bool = False  # equations 3 and 5 as printed: see losses.py
     weights: Weights = Weights()
 
 
@@ -99,7 +116,7 @@ class DFEN(Settings):
     rate: float = Field(3.5e-4, gt=0)
     invariant: float = Field(0.5, ge=0)  # lambda_inv of equation 14
     sensitive: float = Field(0.5, ge=0)  # lambda_sen
-    both: float = Field(1.0, ge=0)  # lambda_both
+    both: float = Field(1.0, gt=0)  # lambda_both
 
 
 class Config(Settings):
@@ -120,6 +137,12 @@ class Config(Settings):
     ddgan: DDGAN = DDGAN()
     dfen: DFEN = DFEN()
 
+    def training_settings(self) -> dict:
+        """All that decides what is learnt: not where it runs, nor what it writes when."""
+        return self.model_dump(
+            mode="json", exclude={"root", "device", "workers", "save_every", "log_every"}
+        )
+
     @property
     def fair_steps(self) -> int:
         """Steps of a baseline: it sees as many labelled images as DI-REID does in all its stages.
@@ -128,7 +151,7 @@ class Config(Settings):
         stage 1 (equation 9). The paper gives its baselines only the first two.
         """
         identified = self.ddgan.steps // 2 * 2 * self.ddgan.batch
-        return self.identity.steps + self.dfen.steps + identified // self.identity.batch
+        return self.identity.steps + self.dfen.steps + -(-identified // self.identity.batch)
 
     @property
     def size(self) -> tuple[int, int]:

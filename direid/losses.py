@@ -4,7 +4,7 @@ Every function takes float tensors of any precision, computes in float32 (or flo
 and returns a scalar. «Mean» L1 is used throughout: the paper's norms would grow with the image.
 
 Where the paper cannot hold as printed, the default is the reading under which the method is
-consistent, and ``literal=True`` is the printed one:
+consistent, and the setting ``ddgan.literal`` brings back the printed one:
 
 - Equation 3, second term: x_ji, whose content is x_j's and whose degradation is x_i's, is matched
   to E_id(x_j), the *degraded* image, while equation 2 asks x_ji = x_i. Default: E_id(x_i).
@@ -99,7 +99,7 @@ def degradation_ranking_self(
         literal: compare x_ji with x_i, as printed, in place of x_j.
     """
     other = score_i if literal else score_j
-    return _ranked(score_i, score_ij, 1.0, epsilon) + _ranked(score_ji, other, 1.0, epsilon)
+    return _ranked(score_i, score_ij, epsilon) + _ranked(score_ji, other, epsilon)
 
 
 def degradation_ranking_cross(
@@ -124,7 +124,7 @@ def degradation_order(score_i: Tensor, score_j: Tensor, epsilon: float) -> Tenso
 
     Args: D_d's scores, (B,), of images that no network made.
     """
-    return _ranked(score_i, score_j, 1.0, epsilon)
+    return _ranked(score_i, score_j, epsilon)
 
 
 def identification(
@@ -190,5 +190,5 @@ def _hinge(difference: Tensor, epsilon: float) -> Tensor:
     return (difference + epsilon).clamp_min(0)
 
 
-def _ranked(better: Tensor, worse: Tensor, gamma: float, epsilon: float) -> Tensor:
-    return _hinge((better - worse) * gamma, epsilon).mean()
+def _ranked(better: Tensor, worse: Tensor, epsilon: float) -> Tensor:
+    return _hinge(better - worse, epsilon).mean()

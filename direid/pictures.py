@@ -115,9 +115,9 @@ def draw_pictures(
     shown.append((
         "swaps", figures.swap_grid(contents, donated, swapped),
         "Swapped degradations (figures 5 and 6 of the paper): each row keeps the content of its "
-        "first image, each column takes the degradation of its top image.",
-        "A grid of decoded pedestrian images; sharpness and colours change along a row, the "
-        "person changes along a column.",
+        "first image, each column is decoded with the degradation code of its top image.",
+        "A grid of decoded pedestrian images: the person changes from row to row; the first "
+        "column, decoded like a sharp donor, is crisper than those decoded like poor ones.",
     ))  # fmt: skip
 
     real = _load([*_spread(gallery, 5), *_spread(query, 2)], config).to(compute.device)

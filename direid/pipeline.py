@@ -24,11 +24,13 @@ from direid.training.identity import train_identity
 
 METHODS = {
     "ResNet": "identification loss alone",
-    "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss",
-    "f_inv after stage 1": "content features before any re-ID training of stage 2",
-    "DI-REID, f_inv": "the invariant half of DI-REID's own vector",
-    "DI-REID, f_sen": "the sensitive half",
-    "DI-REID": "f_inv and attended f_sen joined, equation 13",
+    "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss, last stride 1",
+    "E_id after stage 0": "the same network at its shorter length, from which stages 1 and 2 start",
+    "f_inv after stage 1": "E_c's identity feature, before stage 2; without ImageNet weights, E_c "
+    "started from E_id",
+    "DI-REID, f_inv": "f_inv of the final network alone, through its own neck",
+    "DI-REID, f_sen": "f_sen of the final network alone, through its own neck, without attention",
+    "DI-REID": "f_inv and attended f_sen joined (equation 13), a vector longer than a baseline's",
 }
 
 
@@ -65,7 +67,7 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     _open_folder(config, benchmark, out)
     networks = train(config, benchmark, compute, out)
     for stage in ("resnet", "tricks", "identity", "ddgan", "dfen"):
-        seconds[stage] = load(out / "checkpoints" / f"{stage}.pt", compute.device)["seconds"]
+        seconds[stage] = load(out / "checkpoints" / f"{stage}.pt")["seconds"]
     started = time.perf_counter()
     results = evaluate(networks, benchmark, config, compute)
     seconds["evaluation"] = time.perf_counter() - started
@@ -98,11 +100,11 @@ def load_benchmark(config: Config) -> Benchmark:
         DireidError: unknown, missing or wrong data, or too few training people for a batch.
     """
     benchmark = data.load(config.data, config.root, config.seed, *config.size)
-    people = len({record.pid for record in benchmark.train})
-    if people < config.identity.people:
+    if benchmark.people < config.identity.people:
         raise DireidError(
-            f"{benchmark.name}: {people} training people, fewer than the "
-            f"{config.identity.people} of a batch; lower it with --set identity.people={people}"
+            f"{benchmark.name}: {benchmark.people} training people, fewer than the "
+            f"{config.identity.people} of a batch; lower it with "
+            f"--set identity.people={benchmark.people}"
         )
     stored = [r for part in PARTS for r in getattr(benchmark, part) if isinstance(r.image, Path)]
     for record in tqdm(stored, desc="images", unit="image", delay=2, leave=False):
@@ -116,8 +118,7 @@ def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) 
     Raises:
         DireidError: a checkpoint is missing, damaged, unfinished, or of another split.
     """
-    people = len({record.pid for record in benchmark.train})
-    net = config.network
+    net, people = config.network, benchmark.people
     networks = Networks(
         IdentityNetwork(net, people, bnneck=False), IdentityNetwork(net, people),
         IdentityNetwork(net, people), DDGAN(net, people), DFEN(net, people),
@@ -131,7 +132,7 @@ def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) 
     }
     for name, wanted in steps.items():
         path = out / "checkpoints" / f"{name}.pt"
-        state = load(path, compute.device)
+        state = load(path)
         if state["step"] < wanted:
             raise DireidError(
                 f"{path}: stopped at step {state['step']} of {wanted}; finish it with "
@@ -160,6 +161,7 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
     methods = {
         "ResNet": (networks.resnet, networks.resnet.embed),
         "ResNet + tricks": (networks.tricks, networks.tricks.embed),
+        "E_id after stage 0": (networks.identity, networks.identity.embed),
         "f_inv after stage 1": (
             networks.ddgan,
             lambda x: networks.ddgan.neck(networks.ddgan.content_encoder.invariant(x)).retrieval,
@@ -172,11 +174,12 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
     pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
     camids = np.array([r.camid for r in query]), np.array([r.camid for r in gallery])
     scores: dict[str, ranks.Scores] = {}
+    features: dict[str, list[np.ndarray]] = {}
     for name, (network, embed) in tqdm(methods.items(), desc="evaluate ", unit="method"):
-        features = [
+        features[name] = [
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]
-        scores[name] = ranks.evaluate(*features, *pids, *camids)
+        scores[name] = ranks.evaluate(*features[name], *pids, *camids)
     baseline = scores["ResNet + tricks"]
     paired = [
         report.paired_row(f"{name} − ResNet + tricks", s, baseline, pids[0], config.seed)
@@ -191,7 +194,7 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             name: ranks.by_level(s.rank1_per_query, np.array(levels), pids[0])
             for name, s in scores.items()
         }
-    return Results(rows, paired, scores, features[0], features[1], by_level)
+    return Results(rows, paired, scores, *features["DI-REID"], by_level)
 
 
 def _check_folder(config: Config, out: Path, resume: bool) -> None:
@@ -204,9 +207,8 @@ def _check_folder(config: Config, out: Path, resume: bool) -> None:
             f"{out}: holds another run or other files; choose a new folder, or continue a run "
             "with --resume"
         )
-    saved = read_config(out / "config.json")
-    if saved != config:
-        old, new = saved.model_dump(), config.model_dump()
+    old, new = read_config(out / "config.json").training_settings(), config.training_settings()
+    if old != new:
         keys = ", ".join(key for key in new if new[key] != old[key])
         raise DireidError(f"{out}: --resume with other settings than its config.json ({keys})")
 
@@ -236,6 +238,7 @@ def _report(
         }
 
     baseline = budget(config.fair_steps)
+    stage_0 = budget(config.identity.steps)
     stage_1 = budget(config.identity.steps, config.ddgan.steps)
     full = budget(config.identity.steps + config.dfen.steps, config.ddgan.steps)
     parts = benchmark.train, benchmark.query, benchmark.gallery
@@ -260,6 +263,7 @@ def _report(
         "budget": {
             "ResNet": baseline,
             "ResNet + tricks": baseline,
+            "E_id after stage 0": stage_0,
             "f_inv after stage 1": stage_1,
             "DI-REID": full,
         },

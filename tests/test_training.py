@@ -100,12 +100,13 @@ def test_each_loss_moves_its_networks_and_no_other(config: Config) -> None:
     nets = DDGAN(config.network, people=8).train()
     seen = set()
     for phase in phases(nets):
-        for name, loss in phase.discriminator_losses(1.0).items():
+        for name, loss in phase.discriminator_losses(config.ddgan).items():
             assert moved(nets, loss) == ROUTES[phase.name, name], (phase.name, name)
             seen.add((phase.name, name))
         nets.reality_discriminator.requires_grad_(False)
         nets.degradation_discriminator.requires_grad_(False)
-        for name, loss in phase.generator_losses(config.ddgan.weights, 100.0).items():
+        wide = config.ddgan.model_copy(update={"epsilon": 100.0})  # no hinge is closed
+        for name, loss in phase.generator_losses(wide).items():
             assert moved(nets, loss) == ROUTES[phase.name, name], (phase.name, name)
             seen.add((phase.name, name))
         nets.requires_grad_(True)
@@ -121,10 +122,45 @@ def test_a_loss_of_weight_zero_is_not_computed(config: Config, monkeypatch) -> N
                  "reality_generator", "identity_preserving", "invariable_content"):  # fmt: skip
         monkeypatch.setattr(losses, name, never)
     off = dict.fromkeys(type(config.ddgan.weights).model_fields, 0) | {"reconstruction": 1}
-    weights = type(config.ddgan.weights)(**off)
+    only = load_preset("tiny", {"ddgan": {"weights": off}}).ddgan
+    monkeypatch.setattr(losses, "reality_discriminator", never)
     nets = DDGAN(config.network, people=8)
     for phase in phases(nets):
-        assert set(phase.generator_losses(weights, 1.0)) == {"reconstruction"}
+        assert set(phase.generator_losses(only)) == {"reconstruction"}
+        assert set(phase.discriminator_losses(only)) <= {"D_d"}
+
+
+@pytest.mark.parametrize("kept", ["identification", "invariable_content"])
+def test_a_single_loss_of_one_phase_trains(kept: str, benchmark, tmp_path: Path) -> None:
+    off = dict.fromkeys(type(load_preset("tiny").ddgan.weights).model_fields, 0) | {kept: 1}
+    config = load_preset("tiny", SMALL | {"ddgan": SMALL["ddgan"] | {"weights": off}})
+    common = (benchmark, config, CPU, tmp_path)
+    identity = train_identity("identity", 2, True, *common)
+    train_ddgan(identity.encoder, *common)
+    logged = (tmp_path / "logs" / "ddgan.jsonl").read_text()
+    assert kept in logged and "D_r" not in logged and "reality" not in logged
+
+
+def test_the_printed_equations_3_and_5_can_be_chosen(config: Config) -> None:
+    torch.manual_seed(0)
+    nets = DDGAN(config.network, people=8).eval()
+    phase = next(phases(nets))
+    ours = phase.generator_losses(config.ddgan)
+    printed = phase.generator_losses(config.ddgan.model_copy(update={"literal": True}))
+    real_i, real_j = nets.identity_encoder(phase.x_i), nets.identity_encoder(phase.x_j)
+    x_ij, x_ji = nets.identity_encoder(phase.fakes.ab), nets.identity_encoder(phase.fakes.ba)
+    first = (x_ij - real_i).abs().mean()
+    torch.testing.assert_close(ours["identity_preserving"], first + (x_ji - real_i).abs().mean())
+    torch.testing.assert_close(printed["identity_preserving"], first + (x_ji - real_j).abs().mean())
+    score = nets.degradation_discriminator.score
+    s_i, s_j, s_ij, s_ji = (
+        score(x) for x in (phase.x_i, phase.x_j, phase.fakes.ab, phase.fakes.ba)
+    )
+    first = (s_i - s_ij + 1).clamp_min(0).mean()
+    torch.testing.assert_close(ours["degradation"], first + (s_ji - s_j + 1).clamp_min(0).mean())
+    torch.testing.assert_close(printed["degradation"], first + (s_ji - s_i + 1).clamp_min(0).mean())
+    same = set(ours) - {"identity_preserving", "degradation"}
+    assert all(torch.equal(ours[name], printed[name]) for name in same)
 
 
 def test_stages_hand_over_their_networks(benchmark, config, tmp_path: Path) -> None:
@@ -203,12 +239,13 @@ def test_a_loss_that_is_not_finite_stops_with_its_name(config: Config, tmp_path:
 
     with pytest.raises(DireidError, match=r"toy: loss 'bad' became nan at step 3 \(last good"):
         fit(toy(step), CPU, config, tmp_path, "hash")
-    assert engine.load(tmp_path / "checkpoints" / "toy.pt", CPU.device)["step"] == 2
+    assert engine.load(tmp_path / "checkpoints" / "toy.pt")["step"] == 2
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "a.pt"
-    engine.save({"step": 1}, path)
+    first = {"step": 1, "networks": {}, "split_hash": "aaaa"}
+    engine.save(first, path)
 
     def full(state: dict, file) -> None:  # noqa: ANN001
         file.write(b"half")
@@ -218,18 +255,18 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch) -> N
     with pytest.raises(DireidError, match=r"a\.pt: cannot save.*No space left"):
         engine.save({"step": 2}, path)
     monkeypatch.undo()
-    assert engine.load(path, CPU.device) == {"step": 1}
+    assert engine.load(path) == first
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_damaged_and_foreign_checkpoints_are_refused(config: Config, tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "toy.pt"
     with pytest.raises(DireidError, match="no such checkpoint"):
-        engine.load(path, CPU.device)
+        engine.load(path)
     path.parent.mkdir()
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(DireidError, match=r"toy\.pt: not a readable checkpoint"):
-        engine.load(path, CPU.device)
+        engine.load(path)
     path.unlink()
 
     def step(number: int, batch: dict) -> dict:
@@ -238,6 +275,23 @@ def test_damaged_and_foreign_checkpoints_are_refused(config: Config, tmp_path: P
     fit(toy(step), CPU, config, tmp_path, "aaaa")
     with pytest.raises(DireidError, match="trained on split aaaa, asked to work on split bbbb"):
         fit(toy(step), CPU, config, tmp_path, "bbbb")
+
+
+def test_a_checkpoint_of_other_settings_is_refused(benchmark, config, tmp_path: Path) -> None:
+    train_identity("identity", 2, True, benchmark, config, CPU, tmp_path)
+    other = load_preset("tiny", SMALL | {"identity": SMALL["identity"] | {"rate": 0.5}})
+    with pytest.raises(
+        DireidError, match=r"identity\.pt: trained with other settings \(identity\)"
+    ):
+        train_identity("identity", 2, True, benchmark, other, CPU, tmp_path)
+    elsewhere = load_preset("tiny", SMALL | {"workers": 1, "save_every": 7})  # decides nothing
+    train_identity("identity", 2, True, benchmark, elsewhere, CPU, tmp_path)
+
+
+def test_a_file_of_another_program_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(DireidError, match=r"other\.pt: not a readable checkpoint"):
+        engine.load(tmp_path / "other.pt")
 
 
 def test_rates_warm_up_hold_and_fall() -> None:
@@ -273,6 +327,9 @@ def test_mixed_precision_trains_a_whole_run(benchmark, config, tmp_path: Path) -
     ddgan = train_ddgan(identity.encoder, *common)
     dfen = train_dfen(ddgan, identity, *common)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in dfen.parameters())
+    with compute.autocast():
+        seen = identity(torch.rand(2, 3, 32, 16))
+    assert seen.logits.dtype == seen.retrieval.dtype == torch.float32
 
 
 @pytest.mark.slow

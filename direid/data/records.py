@@ -63,6 +63,11 @@ class Benchmark:
         _check_answerable(self)
 
     @property
+    def people(self) -> int:
+        """How many people there are to learn from."""
+        return len({r.pid for r in self.train})
+
+    @property
     def split_hash(self) -> str:
         """SHA-256 over (part, name, pid, camid) of every record: the same on every machine.
 

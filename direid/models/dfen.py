@@ -18,6 +18,9 @@ class Attention(nn.Module):
 
     The paper leaves its inside open. D_d gives a score a scale; a perceptron of one hidden layer
     turns them into weights, so that a badly degraded image can be told to distrust f_sen.
+
+    Images are compared after the neck's batch normalisation of f_id, which centres each channel: a
+    suppressed f_sen adds the same constant to every such image, it does not vanish.
     """
 
     def __init__(self, scales: int, hidden: int, features: int) -> None:

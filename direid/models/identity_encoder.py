@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from direid.config import Network
@@ -55,9 +56,10 @@ class Neck(nn.Module):
 
     def forward(self, feature: Tensor) -> Identified:
         """From features (B, F), in float32 whatever made them."""
-        feature = feature.float()
-        retrieval = self.norm(feature)
-        return Identified(feature, retrieval, self.classifier(retrieval))
+        with torch.autocast(feature.device.type, enabled=False):
+            feature = feature.float()
+            retrieval = self.norm(feature)
+            return Identified(feature, retrieval, self.classifier(retrieval))
 
 
 class IdentityNetwork(nn.Module):

@@ -73,9 +73,10 @@ class ResNet(nn.Module):
         Raises:
             DireidError: there are none for this depth or width, or they cannot be downloaded.
         """
-        if self.depth == 10 or self.channels[0] != 64:
+        if self.depth == 10 or self.channels[0] != 64 or self.conv1.kernel_size != (7, 7):
             raise DireidError(
-                f"network.pretrained: ImageNet weights exist for depth 18, 34 and 50 at base 64, "
+                "network.pretrained: ImageNet weights exist for depth 18, 34 and 50, base 64 and "
+                "stem_kernel 7, "
                 f"not for depth {self.depth} at base {self.channels[0]}; "
                 "set network.pretrained=false"
             )

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from direid import losses
-from direid.config import Config, Weights
+from direid.config import DDGAN as Settings
+from direid.config import Config
 from direid.data.loaders import RealPairs
 from direid.data.records import Benchmark
 from direid.degradations import SelfDegradation
@@ -34,16 +35,15 @@ def train_ddgan(
 
     Args:
         identity_encoder: E_id from stage 0, the frozen teacher of equations 3 and 8. Where no
-            ImageNet weights are used, E_c's ResNet starts from its weights too.
+            ImageNet weights are used, E_c's ResNet starts from its weights too (ours).
         benchmark: its training images.
         config: everything else.
         compute: device and precision.
         folder: the run's.
     """
     settings = config.ddgan
-    people = len({record.pid for record in benchmark.train})
     torch.manual_seed(config.seed + 1)
-    nets = DDGAN(config.network, people)
+    nets = DDGAN(config.network, benchmark.people)
     nets.identity_encoder.load_state_dict(identity_encoder.state_dict())
     if config.network.pretrained:
         nets.content_encoder.trunk.load_imagenet()
@@ -67,13 +67,15 @@ def train_ddgan(
             phase = SelfPhase(nets, compute, batch["image_i"], x_j, batch["image_k"])
         else:
             phase = CrossPhase(nets, compute, batch)
-        critic = phase.discriminator_losses(settings.epsilon)
-        compute.update(torch.stack(list(critic.values())).sum(), discriminator)
+        critic = phase.discriminator_losses(settings)
+        if critic:
+            compute.update(torch.stack(list(critic.values())).sum(), discriminator)
         nets.reality_discriminator.requires_grad_(False)
         nets.degradation_discriminator.requires_grad_(False)
-        terms = phase.generator_losses(settings.weights, settings.epsilon)
-        total = sum(getattr(settings.weights, name) * loss for name, loss in terms.items())
-        compute.update(total, generator)
+        terms = phase.generator_losses(settings)
+        weighted = [getattr(settings.weights, name) * loss for name, loss in terms.items()]
+        if weighted:
+            compute.update(torch.stack(weighted).sum(), generator)
         nets.reality_discriminator.requires_grad_(True)
         nets.degradation_discriminator.requires_grad_(True)
         return {f"{phase.name}/{name}": loss for name, loss in (terms | critic).items()}
@@ -115,33 +117,36 @@ class SelfPhase:
                 nets.self_degradation_encoder(x_j),
             )
 
-    def discriminator_losses(self, epsilon: float) -> Losses:
-        """What D_r and D_d minimise. D_d sees no decoded image."""
-        nets, fakes = self.nets, self.fakes
+    def discriminator_losses(self, settings: Settings) -> Losses:
+        """What D_r and D_d minimise. D_d sees no decoded image; stage 2 needs it in any case."""
+        nets, fakes, terms = self.nets, self.fakes, {}
         with self.compute.autocast():
-            reality = nets.reality_discriminator(
-                torch.cat([self.x_i, self.x_k, fakes.ab.detach(), fakes.bb.detach()])
-            )
+            if settings.weights.reality:
+                maps = nets.reality_discriminator(
+                    torch.cat([self.x_i, self.x_k, fakes.ab.detach(), fakes.bb.detach()])
+                )
+                x_i, x_k, x_ij, x_jj = _split(maps, 4)
+                terms["D_r"] = losses.reality_discriminator([x_i, x_k], [x_ij, x_jj])
             scores = nets.degradation_discriminator.score(torch.cat([self.x_i, self.x_j]))
-        x_i, x_k, x_ij, x_jj = _split(reality, 4)
-        score_i, score_j = scores.chunk(2)
-        return {
-            "D_r": losses.reality_discriminator([x_i, x_k], [x_ij, x_jj]),
-            "D_d": losses.degradation_order(score_i, score_j, epsilon),
-        }
+            terms["D_d"] = losses.degradation_order(*scores.chunk(2), settings.epsilon)
+        return terms
 
-    def generator_losses(self, weights: Weights, epsilon: float) -> Losses:
+    def generator_losses(self, settings: Settings) -> Losses:
         """The terms of equation 11; those of weight 0 are not computed."""
         nets, fakes, terms = self.nets, self.fakes, {}
+        weights, literal = settings.weights, settings.literal
         if weights.invariable_content:
             terms["invariable_content"] = losses.invariable_content(self.content_i, self.content_j)
         if weights.reconstruction:
             terms["reconstruction"] = losses.reconstruction(fakes.aa, self.x_i, fakes.ba, self.x_i)
         with self.compute.autocast():
             if weights.identity_preserving:
-                real = _teacher(nets, self.x_i)
+                real_i = _teacher(nets, self.x_i)
+                wanted = _teacher(nets, self.x_j) if literal else real_i
                 x_ij, x_ji = nets.identity_encoder(torch.cat([fakes.ab, fakes.ba])).chunk(2)
-                terms["identity_preserving"] = losses.identity_preserving(x_ij, real, x_ji, real)
+                terms["identity_preserving"] = losses.identity_preserving(
+                    x_ij, real_i, x_ji, wanted
+                )
             if weights.reality:
                 maps = nets.reality_discriminator(torch.cat([fakes.ab, fakes.bb]))
                 terms["reality"] = losses.reality_generator(_split(maps, 2))
@@ -151,7 +156,7 @@ class SelfPhase:
                     score_i, score_j = judge.score(torch.cat([self.x_i, self.x_j])).chunk(2)
                 score_ij, score_ji = judge.score(torch.cat([fakes.ab, fakes.ba])).chunk(2)
                 terms["degradation"] = losses.degradation_ranking_self(
-                    score_i, score_ij, score_j, score_ji, epsilon
+                    score_i, score_ij, score_j, score_ji, settings.epsilon, literal
                 )
         return terms
 
@@ -175,8 +180,10 @@ class CrossPhase:
             codes = nets.degradation_encoder(images)
             self.fakes = nets.swap(*content.chunk(2), *codes.chunk(2))
 
-    def discriminator_losses(self, epsilon: float) -> Losses:
+    def discriminator_losses(self, settings: Settings) -> Losses:
         """What D_r minimises. D_d learns nothing here: real pairs have no known order."""
+        if not settings.weights.reality:
+            return {}
         batch, fakes = self.batch, self.fakes
         with self.compute.autocast():
             reality = self.nets.reality_discriminator(
@@ -187,9 +194,10 @@ class CrossPhase:
         x_i, x_k, x_ik, x_ki = _split(reality, 4)
         return {"D_r": losses.reality_discriminator([x_i, x_k], [x_ik, x_ki])}
 
-    def generator_losses(self, weights: Weights, epsilon: float) -> Losses:
+    def generator_losses(self, settings: Settings) -> Losses:
         """The terms of equation 12; those of weight 0 are not computed."""
         nets, batch, fakes, terms = self.nets, self.batch, self.fakes, {}
+        weights = settings.weights
         x_i, x_k = batch["image_i"], batch["image_k"]
         if weights.identification:
             logits_i, logits_k = nets.neck(self.invariant).logits.chunk(2)
@@ -215,7 +223,7 @@ class CrossPhase:
                     score_i, score_k = judge.score(torch.cat([x_i, x_k])).chunk(2)
                 score_ik, score_ki = judge.score(swapped).chunk(2)
                 terms["degradation"] = losses.degradation_ranking_cross(
-                    score_i, score_ik, score_k, score_ki, epsilon
+                    score_i, score_ik, score_k, score_ki, settings.epsilon
                 )
         return terms
 

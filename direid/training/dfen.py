@@ -33,9 +33,8 @@ def train_dfen(
         folder: the run's.
     """
     settings, tricks = config.dfen, config.identity
-    people = len({record.pid for record in benchmark.train})
     torch.manual_seed(config.seed + 2)
-    network = DFEN(config.network, people)
+    network = DFEN(config.network, benchmark.people)
     network.content_encoder.load_state_dict(ddgan.content_encoder.state_dict())
     network.degradation_discriminator.load_state_dict(ddgan.degradation_discriminator.state_dict())
     network.identity_encoder.load_state_dict(identity.encoder.state_dict())

@@ -2,7 +2,8 @@
 
 A stage is a step function: it takes the number of the step and a batch, moves its networks, and
 returns its losses by name. Batches, augmentation and every random draw are functions of
-(seed, step), so a run continued from step 100 is the run that was never stopped.
+(seed, step), so a run continued from step 100 is the run that was never stopped: bit for bit on a
+CPU, on a GPU up to the order of its sums.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, split_hash
     """
     checkpoint = folder / "checkpoints" / f"{stage.name}.pt"
     log = folder / "logs" / f"{stage.name}.jsonl"
-    start, seconds = _resume(stage, compute, checkpoint, split_hash)
+    start, seconds = _resume(stage, compute, config, checkpoint, split_hash)
     began = time.perf_counter() - seconds
     _keep_lines_before(log, start)
     if start == stage.steps:
@@ -160,7 +161,8 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, split_hash
                 lines.flush()
             if done % config.save_every == 0 or done == stage.steps:
                 seconds = time.perf_counter() - began
-                save(_state(stage, compute, done, seconds, split_hash), checkpoint)
+                progress = {"step": done, "seconds": seconds, "split_hash": split_hash}
+                save(progress | _state(stage, compute, config), checkpoint)
 
 
 def save(state: dict, path: Path) -> None:
@@ -182,19 +184,22 @@ def save(state: dict, path: Path) -> None:
         raise DireidError(f"{path}: cannot save the checkpoint ({error})") from None
 
 
-def load(path: Path, device: torch.device) -> dict:
-    """Read what :func:`save` wrote; only tensors and plain containers are accepted.
+def load(path: Path) -> dict:
+    """Read what :func:`save` wrote, onto the CPU; only tensors and plain containers are taken.
 
     Raises:
         DireidError: the file is missing or is not such a checkpoint.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise DireidError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0]
         raise DireidError(f"{path}: not a readable checkpoint ({reason})") from None
+    if not isinstance(state, dict) or not {"step", "networks", "split_hash"} <= state.keys():
+        raise DireidError(f"{path}: not a readable checkpoint (direid did not write it)")
+    return state
 
 
 def restore(networks: nn.Module, state: dict, path: Path, split_hash: str) -> None:
@@ -216,29 +221,30 @@ def restore(networks: nn.Module, state: dict, path: Path, split_hash: str) -> No
         raise DireidError(f"{path}: weights of another network ({reason})") from None
 
 
-def _state(stage: Stage, compute: Compute, done: int, seconds: float, split_hash: str) -> dict:
+def _state(stage: Stage, compute: Compute, config: Config) -> dict:
     return {
-        "step": done,
-        "seconds": seconds,
-        "split_hash": split_hash,
+        "settings": config.training_settings(),
         "networks": stage.networks.state_dict(),
         "optimisers": {name: o.state_dict() for name, o in stage.optimisers.items()},
         "scaler": compute.scaler.state_dict(),
     }
 
 
-def _resume(stage: Stage, compute: Compute, checkpoint: Path, split_hash: str) -> tuple[int, float]:
+def _resume(
+    stage: Stage, compute: Compute, config: Config, checkpoint: Path, split_hash: str
+) -> tuple[int, float]:
     if not checkpoint.exists():
         return 0, 0.0
-    state = load(checkpoint, compute.device)
+    state = load(checkpoint)
     restore(stage.networks, state, checkpoint, split_hash)
+    old, new = state["settings"], config.training_settings()
+    if changed := [key for key in new if new[key] != old.get(key)]:
+        raise DireidError(
+            f"{checkpoint}: trained with other settings ({', '.join(changed)}); choose a new folder"
+        )
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
     compute.scaler.load_state_dict(state["scaler"])
-    if state["step"] > stage.steps:
-        raise DireidError(
-            f"{checkpoint}: already at step {state['step']}, the configuration asks {stage.steps}"
-        )
     return state["step"], state["seconds"]
 
 
@@ -250,6 +256,8 @@ def _keep_lines_before(log: Path, start: int) -> None:
 
 
 def _finite(losses: Losses, name: str, step: int, checkpoint: Path) -> dict[str, float]:
+    if not losses:  # all terms of this kind of step have weight 0
+        return {}
     values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
     named = dict(zip(losses, values, strict=True))
     for term, value in named.items():

@@ -36,9 +36,8 @@ def train_identity(
         folder: the run's.
     """
     settings = config.identity
-    people = len({record.pid for record in benchmark.train})
     torch.manual_seed(config.seed)
-    network = IdentityNetwork(config.network, people, bnneck=tricks)
+    network = IdentityNetwork(config.network, benchmark.people, bnneck=tricks)
     if config.network.pretrained:
         network.encoder.trunk.load_imagenet()
     network.to(compute.device, memory_format=torch.channels_last)
