@@ -27,8 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DireidError as error:
         print(f"direid: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a folder that may not be read, a full disk, a name too long
+        print(f"direid: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("direid: stopped; a run goes on with --resume", file=sys.stderr)
+        print("direid: stopped", file=sys.stderr)
         return 130
     return 0
 
@@ -38,9 +41,8 @@ def _run(options: argparse.Namespace) -> None:
     from direid.pipeline import run
 
     settings = parse_settings(options.set)
-    given = {"data": options.data, "root": options.root, "seed": options.seed}
-    if options.device:
-        given["device"] = options.device
+    root = options.root.resolve() if options.root else None
+    given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
     config = load_preset(
         options.preset, settings | {k: v for k, v in given.items() if v is not None}
     )
@@ -99,12 +101,18 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(
         commands, "run", _run,
         "train the baselines, DDGAN and DFEN, evaluate them, and write a report",
-        "direid run --preset tiny --data caviar --root CAVIAR4REID --out runs/caviar",
+        "direid run --preset tiny --data paper_dolls --out runs/tiny\n"
+        "         direid run --preset tiny --data caviar --root CAVIAR4REID --out runs/caviar",
     )  # fmt: skip
     run.add_argument("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
                      help="size of networks and training")  # fmt: skip
     run.add_argument("--data", required=True, metavar="NAME", help="see: direid data list")
-    run.add_argument("--root", type=Path, metavar="DIR", help="where the images of NAME lie")
+    run.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="where the images of NAME lie; drawn benchmarks need none",
+    )
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     run.add_argument("--seed", type=int, metavar="N", help="of split and training (default 0)")
     run.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
@@ -122,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
 
     about = "list the benchmarks, check a folder of one, or write one to disk"
-    data = commands.add_parser("data", help=about, description=about)
+    data = commands.add_parser(
+        "data", help=about, description=about[0].upper() + about[1:] + ".",
+        epilog="example: direid data list",
+    )  # fmt: skip
     actions = data.add_subparsers(metavar="ACTION", required=True)
     _command(
         actions, "list", _data_list,
@@ -134,14 +145,14 @@ def _parser() -> argparse.ArgumentParser:
         "hold a folder against what the benchmark should contain, and open every image",
         "direid data check caviar --root CAVIAR4REID",
     )  # fmt: skip
-    check.add_argument("name", metavar="NAME")
-    check.add_argument("--root", type=Path, metavar="DIR")
+    check.add_argument("name", metavar="NAME", help="see: direid data list")
+    check.add_argument("--root", type=Path, metavar="DIR", help="where its images lie")
     build = _command(
         actions, "build", _data_build,
         "write a benchmark's train, query and gallery images, as --data folder reads them",
         "direid data build mlr_viper --root VIPeR --out mlr_viper --seed 0",
     )  # fmt: skip
-    build.add_argument("name", metavar="NAME")
+    build.add_argument("name", metavar="NAME", help="see: direid data list")
     build.add_argument("--root", type=Path, metavar="DIR", help="where the original images lie")
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     build.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default 0)")
@@ -160,6 +171,7 @@ def _command(
         help=about,
         description=about[0].upper() + about[1:] + ".",
         epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(command=call)
     return parser

@@ -7,6 +7,7 @@ start from the authors' later code where that is known, and are our choice where
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,7 +28,7 @@ Scale = Annotated[int, Field(ge=0, le=3)]  # 0 is the stem
 class Settings(BaseModel):
     """A group of settings: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Network(Settings):
@@ -190,6 +191,7 @@ PRESETS: dict[str, dict] = {
 
 
 F_DEG = {"paper_dolls_dark": "illumination"}  # of a benchmark; the others' is "resolution"
+OPTIONS = {"preset", "data", "root", "seed", "device"}  # of the command line
 LISTS = {"network.scales"}  # the settings that hold several values
 
 
@@ -212,20 +214,22 @@ def load_preset(name: str, settings: dict | None = None) -> Config:
 def parse_settings(pairs: list[str]) -> dict:
     """``["ddgan.steps=10", "network.scales=1,3"]`` as a nested dict for :func:`load_preset`.
 
-    Values stay text; the types of :class:`Config` convert them.
+    Numbers, true, false and null are read as in JSON; anything else is text.
     """
     settings: dict = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise DireidError(f"--set {pair!r}: expected KEY=VALUE, for example ddgan.steps=100")
+        if key in OPTIONS:
+            raise DireidError(f"--set {pair!r}: use the option --{key}")
         *groups, last = key.split(".")
         inner = settings
         for group in groups:
             inner = inner.setdefault(group, {})
             if not isinstance(inner, dict):
                 raise DireidError(f"--set {pair!r}: {group!r} was given a value before")
-        inner[last] = value.split(",") if key in LISTS else value
+        inner[last] = [_value(v) for v in value.split(",")] if key in LISTS else _value(value)
     return settings
 
 
@@ -239,10 +243,36 @@ def read_config(path: Path) -> Config:
         text = path.read_text()
     except OSError as error:
         raise DireidError(f"{path}: cannot read the configuration ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DireidError(f"{path}: is not a configuration, expected JSON") from None
     try:
         return Config.model_validate_json(text)
     except ValidationError as error:
         raise DireidError(f"{path}: {_first_line(error)}") from None
+
+
+def differences(old: dict, new: dict) -> str:
+    """The settings in which two nested dicts differ: "ddgan.steps: 6, now 9; seed: 0, now 1"."""
+    before, after = _flat(old), _flat(new)
+    keys = [key for key in after if after[key] != before.get(key)]
+    return "; ".join(f"{key}: {before.get(key)}, now {after[key]}" for key in keys)
+
+
+def _flat(nested: dict, prefix: str = "") -> dict:
+    flat: dict = {}
+    for key, value in nested.items():
+        inner = (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+        flat |= inner
+    return flat
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _merge(below: dict, above: dict) -> dict:
@@ -269,5 +299,9 @@ def _first_line(error: ValidationError) -> str:
         for part in first["loc"][:-1]:
             parent = parent.model_fields[str(part)].annotation  # type: ignore[assignment]
         return f"unknown key {key!r}: choose from {', '.join(parent.model_fields)}"
-    given = first.get("input")
-    return f"{key}: {first['msg']}, got {given!r}"
+    what = (
+        first["msg"]
+        if first["type"] == "json_invalid"
+        else f"{first['msg']}, got {first['input']!r}"
+    )
+    return f"{key}: {what}" if key else what

@@ -140,22 +140,24 @@ def draw_pictures(
         "or wrong.",
     ))  # fmt: skip
 
-    shown.append((
-        "loss_curves", ddgan_curves(out),
-        "The losses of stage 1, each unweighted; D_r and D_d are the discriminators' own.",
-        "One panel for each loss of stage 1 against the training step.",
-    ))  # fmt: skip
+    if (out / "logs" / "ddgan.jsonl").exists() and read_logs(out, "ddgan"):
+        shown.append((
+            "loss_curves", ddgan_curves(out),
+            "The losses of stage 1, each unweighted; D_r and D_d are the discriminators' own.",
+            "One panel for each loss of stage 1 against the training step.",
+        ))  # fmt: skip
 
     codes = extract(ddgan, ddgan.degradation_encoder, query + gallery, config.size, compute)
     levels = [record.level for record in query + gallery]
     known = None not in levels
     colours = np.array(levels if known else [record.camid for record in query + gallery])
     label = "true degradation level" if known else "camera"
-    shown.append((
-        "degradation_codes", figures.degradation_tsne(codes, colours, config.seed, label),
-        f"Degradation codes of all test images, laid out by t-SNE (figure 7), by {label}.",
-        f"A cloud of points, one for each test image, coloured by {label}.",
-    ))  # fmt: skip
+    if len(codes) >= 5:  # fewer points have no neighbourhoods
+        shown.append((
+            "degradation_codes", figures.degradation_tsne(codes, colours, config.seed, label),
+            f"Degradation codes of all test images, laid out by t-SNE (figure 7), by {label}.",
+            f"A cloud of points, one for each test image, coloured by {label}.",
+        ))  # fmt: skip
 
     curves = {name: scores[name].cmc for name in COMPARED}
     shown.append((

@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from direid import data
-from direid.config import Config, read_config
+from direid.config import Config, differences, read_config
 from direid.data.records import PARTS, Benchmark, read_image, save_split
+from direid.degradations import SelfDegradation
 from direid.errors import DireidError
 from direid.evaluation import ranks, report
 from direid.evaluation.features import extract
@@ -60,10 +61,13 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
         DireidError: bad settings, data or folder, before anything is trained.
     """
     compute = Compute(config.device, config.precision)
+    SelfDegradation(config.self_degradation)  # an unknown one must stop the run now, not in stage 1
     _check_folder(config, out, resume)
     started = time.perf_counter()
     benchmark = load_benchmark(config)
     seconds = {"data": time.perf_counter() - started}
+    if config.network.pretrained:  # so must weights that cannot be had
+        IdentityNetwork(config.network, benchmark.people).encoder.trunk.load_imagenet()
     _open_folder(config, benchmark, out)
     networks = train(config, benchmark, compute, out)
     for stage in ("resnet", "tricks", "identity", "ddgan", "dfen"):
@@ -71,13 +75,14 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     started = time.perf_counter()
     results = evaluate(networks, benchmark, config, compute)
     seconds["evaluation"] = time.perf_counter() - started
+    result = _report(config, benchmark, compute, results, seconds)
+    report.write_report(result, out)  # the numbers are safe whatever becomes of the pictures
     started = time.perf_counter()
-    pictures = draw_pictures(
+    result["pictures"] = draw_pictures(
         networks.ddgan, results.query, results.gallery, results.scores, results.by_level,
         benchmark, config, compute, out,
     )  # fmt: skip
-    seconds["pictures"] = time.perf_counter() - started
-    result = _report(config, benchmark, compute, results, pictures, seconds)
+    result["seconds"]["pictures"] = round(time.perf_counter() - started, 1)
     report.write_report(result, out)
     return result
 
@@ -106,6 +111,8 @@ def load_benchmark(config: Config) -> Benchmark:
             f"{config.identity.people} of a batch; lower it with "
             f"--set identity.people={benchmark.people}"
         )
+    if len({record.pid for record in benchmark.gallery}) < 2:
+        raise DireidError(f"{benchmark.name}: one person in the gallery, nobody to be mistaken for")
     stored = [r for part in PARTS for r in getattr(benchmark, part) if isinstance(r.image, Path)]
     for record in tqdm(stored, desc="images", unit="image", delay=2, leave=False):
         read_image(record)  # a damaged file must stop the run before it trains, not after
@@ -200,6 +207,8 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
 def _check_folder(config: Config, out: Path, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise DireidError(f"{out}: is a file, expected a folder for the run")
+    if resume and not out.exists():
+        raise DireidError(f"{out}: no run to resume there; leave --resume away to start one")
     if not out.exists() or not any(out.iterdir()):
         return
     if not resume:
@@ -207,18 +216,15 @@ def _check_folder(config: Config, out: Path, resume: bool) -> None:
             f"{out}: holds another run or other files; choose a new folder, or continue a run "
             "with --resume"
         )
-    old, new = read_config(out / "config.json").training_settings(), config.training_settings()
-    if old != new:
-        keys = ", ".join(key for key in new if new[key] != old[key])
-        raise DireidError(f"{out}: --resume with other settings than its config.json ({keys})")
+    if not (out / "config.json").exists():
+        raise DireidError(f"{out}: holds files but no run (config.json) to resume")
+    saved = read_config(out / "config.json")
+    if changed := differences(saved.training_settings(), config.training_settings()):
+        raise DireidError(f"{out}: --resume with other settings than its run's ({changed})")
 
 
 def _open_folder(config: Config, benchmark: Benchmark, out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-    except OSError as error:
-        raise DireidError(f"{out}: cannot write the run's folder ({error.strerror})") from None
+    report.save_json(config.model_dump(mode="json"), out / "config.json")
     save_split(benchmark, out / "split.json")
 
 
@@ -227,7 +233,6 @@ def _report(
     benchmark: Benchmark,
     compute: Compute,
     results: Results,
-    pictures: list[dict],
     seconds: dict[str, float],
 ) -> dict:
     def budget(reid: int, ddgan: int = 0) -> dict[str, int]:
@@ -268,6 +273,5 @@ def _report(
             "DI-REID": full,
         },
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "pictures": pictures,
         **environment,
     }

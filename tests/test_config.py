@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from direid.config import PRESETS, Config, Network, load_preset, parse_settings, read_config
+from direid.config import (
+    PRESETS,
+    Config,
+    Network,
+    differences,
+    load_preset,
+    parse_settings,
+    read_config,
+)
 from direid.errors import DireidError
 
 
@@ -21,7 +29,7 @@ def test_lists_and_booleans_are_read() -> None:
     config = load_preset("paper", parse_settings(["network.scales=3", "network.pretrained=false"]))
     assert config.network.scales == (3,)
     assert config.network.pretrained is False
-    assert parse_settings(["network.scales=1,2"]) == {"network": {"scales": ["1", "2"]}}
+    assert parse_settings(["network.scales=1,2"]) == {"network": {"scales": [1, 2]}}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,9 @@ def test_lists_and_booleans_are_read() -> None:
         ({"sede": 1}, "unknown key 'sede'"),
         ({"ddgan": {"steps": 0}}, "ddgan.steps: .*greater than 0, got 0"),
         ({"ddgan": {"steps": "many"}}, "ddgan.steps: .*got 'many'"),
+        ({"ddgan": {"rate": float("inf")}}, "ddgan.rate: .*finite"),
+        ({"network": {"stem_stride": 3}}, "network.stem_stride: .*got 3"),
+        ({"network": {"encoder_layers": 7}}, "network: .*encoder_layers=7 halves 64 x 32"),
         ({"network": {"height": 65}}, "network.height: .*multiple of 16, got 65"),
         ({"network": {"scales": ["9"]}}, "network.scales"),
         ({"precision": "float8"}, "precision: .*got 'float8'"),
@@ -63,6 +74,25 @@ def test_a_baseline_sees_as_many_labelled_images_as_the_whole_method() -> None:
 def test_unknown_preset_names_the_known() -> None:
     with pytest.raises(DireidError, match="unknown preset 'huge': choose from tiny, small, paper"):
         load_preset("huge")
+
+
+def test_a_whole_number_may_be_chosen_from_a_list() -> None:
+    config = load_preset("tiny", parse_settings(["network.depth=18", "network.last_stride=2"]))
+    assert (config.network.depth, config.network.last_stride) == (18, 2)
+
+
+@pytest.mark.parametrize("key", ["preset", "data", "root", "seed", "device"])
+def test_what_has_an_option_is_not_a_setting(key: str) -> None:
+    with pytest.raises(DireidError, match=f"use the option --{key}"):
+        parse_settings([f"{key}=x"])
+
+
+def test_differences_are_named_with_both_values() -> None:
+    old = load_preset("tiny").training_settings()
+    new = load_preset("tiny", {"seed": 2, "ddgan": {"weights": {"reality": 0}}, "workers": 3})
+    said = differences(old, new.training_settings())
+    assert said == "seed: 0, now 2; ddgan.weights.reality: 1.0, now 0.0"
+    assert differences(old, old) == ""
 
 
 @pytest.mark.parametrize("pair", ["steps", "=3", "ddgan=1 ddgan.steps=2"])

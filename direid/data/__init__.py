@@ -135,4 +135,8 @@ def _checked(name: str, root: Path | None) -> Path | None:
         return None
     if root is None:
         raise DireidError(f"{name} needs the folder of its images (root): {_LAYOUTS[name]}")
-    return Path(root)
+    root = Path(root)
+    if not root.is_dir():
+        found = "is a file, not a folder" if root.exists() else "no such folder"
+        raise DireidError(f"{root}: {found}; expected {_LAYOUTS[name]}")
+    return root

@@ -51,7 +51,9 @@ def load(root: Path) -> Benchmark:
             return _from_split(root, files)
         return Benchmark("folder", **{p: tuple(map(_record, files[p])) for p in PARTS})
     except DireidError as error:
-        raise error if str(root) in str(error) else DireidError(f"{root}: {error}") from None
+        raise (
+            error if str(error).startswith(f"{root}") else DireidError(f"{root}: {error}")
+        ) from None
 
 
 def check(root: Path) -> list[str]:

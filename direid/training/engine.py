@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from direid.config import Config
+from direid.config import Config, differences
 from direid.data.loaders import stream
 from direid.errors import DireidError
 
@@ -87,13 +87,17 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         mps = torch.backends.mps.is_available()
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise DireidError(
+            f"device {name!r} cannot be used: choose auto, cpu, cuda, cuda:1, ... or mps"
+        )
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch built without CUDA
-        reason = str(error).splitlines()[0]
-        raise DireidError(f"device {name!r} cannot be used: {reason}") from None
-    return device
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # torch raises many kinds for a device that is not there
+        raise DireidError(f"device {name!r} cannot be used: {_reason(error)}") from None
+    return torch.device("cpu") if kind == "cpu" else device  # cpu:3 is the same CPU
 
 
 @dataclass
@@ -149,7 +153,7 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, split_hash
         batches, desc=f"{stage.name:<9}", total=stage.steps, initial=start, unit="step",
         dynamic_ncols=True, mininterval=0.5, smoothing=0.05,
     )  # fmt: skip
-    with log.open("a") as lines:
+    with log.open("a") as lines, bar:
         for step, batch in enumerate(bar, start=start):
             stage.schedule(step)
             losses = stage.step(step, compute.send(batch))
@@ -195,8 +199,10 @@ def load(path: Path) -> dict:
     except FileNotFoundError:
         raise DireidError(f"{path}: no such checkpoint") from None
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise DireidError(f"{path}: not a readable checkpoint ({reason})") from None
+        raise DireidError(
+            f"{path}: not a readable checkpoint ({_reason(error)}); delete it to train this stage "
+            "again"
+        ) from None
     if not isinstance(state, dict) or not {"step", "networks", "split_hash"} <= state.keys():
         raise DireidError(f"{path}: not a readable checkpoint (direid did not write it)")
     return state
@@ -217,8 +223,7 @@ def restore(networks: nn.Module, state: dict, path: Path, split_hash: str) -> No
     try:
         networks.load_state_dict(state["networks"])
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DireidError(f"{path}: weights of another network ({reason})") from None
+        raise DireidError(f"{path}: weights of another network ({_reason(error)})") from None
 
 
 def _state(stage: Stage, compute: Compute, config: Config) -> dict:
@@ -237,11 +242,8 @@ def _resume(
         return 0, 0.0
     state = load(checkpoint)
     restore(stage.networks, state, checkpoint, split_hash)
-    old, new = state["settings"], config.training_settings()
-    if changed := [key for key in new if new[key] != old.get(key)]:
-        raise DireidError(
-            f"{checkpoint}: trained with other settings ({', '.join(changed)}); choose a new folder"
-        )
+    if changed := differences(state["settings"], config.training_settings()):
+        raise DireidError(f"{checkpoint}: trained with other settings ({changed})")
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
     compute.scaler.load_state_dict(state["scaler"])
@@ -249,10 +251,21 @@ def _resume(
 
 
 def _keep_lines_before(log: Path, start: int) -> None:
+    """Cut what a killed run wrote after its last checkpoint, and a line that it did not finish."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < start]
+    kept = []
+    for line in log.read_text().splitlines(keepends=True) if log.exists() else []:
+        try:
+            if json.loads(line)["step"] >= start:
+                break
+        except ValueError:
+            continue
+        kept.append(line)
     log.write_text("".join(kept))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _finite(losses: Losses, name: str, step: int, checkpoint: Path) -> dict[str, float]:
