@@ -52,7 +52,8 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     Args:
         config: the whole run.
         out: a new or empty folder; one that holds a run is continued if ``resume``, else refused.
-        resume: continue the run in ``out``, whose saved configuration must equal ``config``.
+        resume: continue the run in ``out``, whose settings must be the same ones: device, root
+            and workers may differ.
 
     Returns:
         The report, as in ``out/report.json``.
