@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"direid: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a folder that may not be read, a full disk, a name too long
-        print(f"direid: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"direid: error: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("direid: stopped", file=sys.stderr)

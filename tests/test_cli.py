@@ -235,6 +235,25 @@ def test_a_very_small_test_set_is_reported(images: Path, tmp_path: Path, capsys)
     assert not (tmp_path / "one").exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            "direid: error: a/b: Permission denied\n",
+        ),
+        (OSError(28, "No space left on device"), "direid: error: No space left on device\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(error, said, capsys, monkeypatch) -> None:
+    def fails(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(data, "describe", fails)
+    assert main(["data", "list"]) == 2
+    assert capsys.readouterr().err == said
+
+
 def test_too_few_training_people_for_a_batch(images: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     line = refused(capsys, *arguments(images, out, "--set", "identity.people=50"))

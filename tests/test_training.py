@@ -289,6 +289,12 @@ def test_a_checkpoint_of_other_settings_is_refused(benchmark, config, tmp_path: 
     train_identity("identity", 2, True, benchmark, elsewhere, CPU, tmp_path)
 
 
+def test_a_checkpoint_past_the_asked_steps_is_refused(benchmark, config, tmp_path: Path) -> None:
+    train_identity("identity", 4, True, benchmark, config, CPU, tmp_path)
+    with pytest.raises(DireidError, match=r"identity\.pt: already at step 4, asked for 2"):
+        train_identity("identity", 2, True, benchmark, config, CPU, tmp_path)
+
+
 def test_a_file_of_another_program_is_no_checkpoint(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(DireidError, match=r"other\.pt: not a readable checkpoint"):
@@ -302,9 +308,10 @@ def test_a_cut_line_of_a_log_is_dropped(config: Config, tmp_path: Path) -> None:
     fit(toy(step), CPU, config, tmp_path, "hash")
     log = tmp_path / "logs" / "toy.jsonl"
     whole = log.read_text()
-    log.write_text(whole + '{"step": 4, "lo')
-    fit(toy(step), CPU, config, tmp_path, "hash")
-    assert log.read_text() == whole
+    for cut in ('{"step": 4, "lo', '{"step": 3, "loss": 3.0}'):
+        log.write_text(whole + cut)
+        fit(toy(step), CPU, config, tmp_path, "hash")
+        assert log.read_text() == whole
 
 
 def test_rates_warm_up_hold_and_fall() -> None:

@@ -244,6 +244,8 @@ def _resume(
     restore(stage.networks, state, checkpoint, split_hash)
     if changed := differences(state["settings"], config.training_settings()):
         raise DireidError(f"{checkpoint}: trained with other settings ({changed})")
+    if state["step"] > stage.steps:
+        raise DireidError(f"{checkpoint}: already at step {state['step']}, asked for {stage.steps}")
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
     compute.scaler.load_state_dict(state["scaler"])
@@ -256,11 +258,11 @@ def _keep_lines_before(log: Path, start: int) -> None:
     kept = []
     for line in log.read_text().splitlines(keepends=True) if log.exists() else []:
         try:
-            if json.loads(line)["step"] >= start:
-                break
+            step = json.loads(line)["step"]
         except ValueError:
             continue
-        kept.append(line)
+        if line.endswith("\n") and step < start:
+            kept.append(line)
     log.write_text("".join(kept))
 
 
