@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from direid.config import PRESETS, load_preset, parse_settings, read_config
+from direid.config import (
+    ABLATIONS,
+    PRESETS,
+    Config,
+    load_preset,
+    parse_settings,
+    read_config,
+)
 from direid.errors import DireidError
 
 
@@ -41,31 +48,54 @@ def _run(options: argparse.Namespace) -> None:
     from direid.evaluation.report import table
     from direid.pipeline import run
 
-    settings = parse_settings(options.set)
-    root = options.root.resolve() if options.root else None
-    given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
-    config = load_preset(
-        options.preset, settings | {k: v for k, v in given.items() if v is not None}
-    )
-    result = run(config, options.out, options.resume)
+    result = run(_config(options), options.out, options.resume)
     print()
     print(table(result["rows"]))
     print(f"\nreport    {options.out / 'report.md'}")
     print(f"pictures  {options.out / 'pictures'}")
 
 
+def _train(options: argparse.Namespace) -> None:
+    from direid.pipeline import open_run
+    from direid.training.compute import Compute
+    from direid.training.stages import train, wanted_stages
+
+    stages = wanted_stages(options.stages.split(","))
+    config = _config(options)
+    compute = Compute.of(config)
+    try:
+        benchmark = open_run(config, compute, options.out, options.resume)
+        train(config, benchmark, compute, options.out, stages)
+    finally:
+        compute.world.leave()
+    if compute.world.first:
+        print(f"trained {', '.join(stages)}: {options.out / 'checkpoints'}")
+        print(f"evaluate with: direid evaluate --run {options.out}")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from direid.evaluation.report import table
-    from direid.pipeline import evaluate, load_benchmark, load_run
-    from direid.training.engine import Compute
+    from direid.pipeline import evaluate, load_benchmark
+    from direid.training.compute import Compute
+    from direid.training.stages import load_networks
 
     config = read_config(options.run / "config.json")
-    changed = {"root": options.root, "device": options.device}
+    changed = {"root": options.root, "device": options.device, "seed": options.seed}
+    if options.data:  # another benchmark has another folder, or none
+        changed |= {"data": options.data}
+        config = config.model_copy(update={"root": None})
     config = config.model_copy(update={k: v for k, v in changed.items() if v is not None})
     compute = Compute(config.device, config.precision)
     benchmark = load_benchmark(config)
-    networks = load_run(options.run, compute, config, benchmark)
+    networks = load_networks(options.run, compute, config, benchmark)
     print(table(evaluate(networks, benchmark, config, compute).rows))
+
+
+def _config(options: argparse.Namespace) -> Config:
+    root = options.root.resolve() if options.root else None
+    given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
+    settings = parse_settings(options.set) | {k: v for k, v in given.items() if v is not None}
+    return load_preset(options.preset, settings, options.ablation)
 
 
 def _data_list(options: argparse.Namespace) -> None:
@@ -105,29 +135,30 @@ def _parser() -> argparse.ArgumentParser:
         "direid run --preset tiny --data paper_dolls --out runs/tiny\n"
         "         direid run --preset tiny --data caviar --root CAVIAR4REID --out runs/caviar",
     )  # fmt: skip
-    run.add_argument("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
-                     help="size of networks and training")  # fmt: skip
-    run.add_argument("--data", required=True, metavar="NAME", help="see: direid data list")
-    run.add_argument(
-        "--root",
-        type=Path,
-        metavar="DIR",
-        help="where the images of NAME lie; drawn benchmarks need none",
-    )
-    run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    run.add_argument("--seed", type=int, metavar="N", help="of split and training (default 0)")
-    run.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    run.add_argument("--resume", action="store_true", help="continue the run in --out")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                     help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
+    _run_options(run)
+    train = _command(
+        commands, "train", _train,
+        "train only; also in several processes, on several GPUs, under torchrun",
+        "direid train --preset paper --data caviar --root CAVIAR4REID --out runs/paper\n"
+        "         torchrun --nproc-per-node 2 -m direid train --preset paper ...",
+    )  # fmt: skip
+    _run_options(train)
+    train.add_argument(
+        "--stages", default="dfen", metavar="NAME,...",
+        help="resnet and tricks are baselines; identity, ddgan and dfen are DI-REID, and each "
+        "brings those before it (default: dfen)",
+    )  # fmt: skip
 
     evaluate = _command(
         commands, "evaluate", _evaluate,
-        "evaluate the networks of a finished run again, on its own test people",
+        "evaluate the networks of a run, on its own test people or on others",
         "direid evaluate --run runs/tiny",
     )  # fmt: skip
     evaluate.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
-    evaluate.add_argument("--root", type=Path, metavar="DIR", help="if the images have moved")
+    evaluate.add_argument("--data", metavar="NAME", help="another benchmark to test on")
+    evaluate.add_argument("--root", type=Path, metavar="DIR",
+                          help="its images, or the run's if they have moved")  # fmt: skip
+    evaluate.add_argument("--seed", type=int, metavar="N", help="another split to test on")
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
 
     about = "list the benchmarks, check a folder of one, or write one to disk"
@@ -158,6 +189,23 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     build.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default 0)")
     return parser
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    """What a training wants to know."""
+    add = parser.add_argument
+    add("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
+        help="size of networks and training")  # fmt: skip
+    add("--data", required=True, metavar="NAME", help="see: direid data list")
+    add("--root", type=Path, metavar="DIR",
+        help="where the images of NAME lie; drawn benchmarks need none")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    add("--seed", type=int, metavar="N", help="of split and training (default 0)")
+    add("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    add("--resume", action="store_true", help="continue the run in --out")
+    add("--ablation", metavar="NAME", help=f"leave a part away: {', '.join(ABLATIONS)}")
+    add("--set", action="append", default=[], metavar="KEY=VALUE",
+        help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
 
 
 def _command(

@@ -11,7 +11,7 @@ own (fractional) ratio, on any device.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,9 @@ REFERENCE_HEIGHT = 256  # lengths in the table of `SelfDegradation` are pixels o
 def downsample(images: Tensor, ratio: Strength) -> Tensor:
     """Shrink by `ratio` >= 1 (averaging the area), bring back bilinearly. Section 4.3: U[2, 4]."""
     ratio = _strength(images, ratio)
-    rows, columns = _shrink(images.shape[2], ratio), _shrink(images.shape[3], ratio)
-    rows = _grow(images.shape[2], ratio) @ rows
-    columns = _grow(images.shape[3], ratio) @ columns
+    rows, columns = (  # room for every ratio: to ask for the largest, a GPU would have to wait
+        _grow(size, ratio, size) @ _shrink(size, ratio, size) for size in images.shape[2:]
+    )
     return _separable(images, rows, columns).clamp(0, 1)
 
 
@@ -77,9 +77,7 @@ def motion_blur(images: Tensor, length: Strength, angle: Strength) -> Tensor:
 
 def gaussian_noise(images: Tensor, sigma: Strength, generator: torch.Generator) -> Tensor:
     """Add white noise of standard deviation `sigma`, in units of the range [0, 1]."""
-    return (images + _strength(images, sigma).view(-1, 1, 1, 1) * _normal(images, generator)).clamp(
-        0, 1
-    )
+    return _noisy(images, _strength(images, sigma), _normal(images, generator))
 
 
 def jpeg(images: Tensor, quality: Strength) -> Tensor:
@@ -99,19 +97,43 @@ def haze(images: Tensor, density: Strength) -> Tensor:
     return transmission * images + (1 - transmission) * 0.9
 
 
+@dataclass(frozen=True)
+class _Draws:
+    """Random numbers for one process's share of a batch: the others' are drawn too, and left."""
+
+    generator: torch.Generator
+    rank: int
+    processes: int
+
+    def uniform(self, images: Tensor) -> Tensor:
+        """(B,) in [0, 1)."""
+        return self._mine(torch.rand, (len(images),), images)
+
+    def normal(self, images: Tensor) -> Tensor:
+        """As many as there are pixels."""
+        return self._mine(torch.randn, images.shape, images)
+
+    def _mine(self, draw: Callable, shape: Sequence[int], images: Tensor) -> Tensor:
+        generator = self.generator
+        whole = draw((self.processes, *shape), generator=generator, device=generator.device)
+        return whole[self.rank].to(images)
+
+
 # kind -> range of the strength, and what to do with it. The ranges of resolution and illumination
 # are the paper's (section 4.3); blur, motion blur and JPEG follow the authors' later code; noise
 # and haze are ours. Blur and motion lengths are pixels at REFERENCE_HEIGHT.
-_KINDS: dict[str, tuple[float, float, Callable[[Tensor, Tensor, torch.Generator], Tensor]]] = {
+_KINDS: dict[str, tuple[float, float, Callable[[Tensor, Tensor, _Draws], Tensor]]] = {
     "resolution": (2.0, 4.0, lambda x, s, _: downsample(x, s)),
     "illumination": (2.0, 3.5, lambda x, s, _: gamma(x, s)),
     "blur": (3.0, 6.0, lambda x, s, _: gaussian_blur(x, s * x.shape[2] / REFERENCE_HEIGHT)),
     "motion_blur": (
         5.0,
         14.0,
-        lambda x, s, g: motion_blur(x, s * x.shape[2] / REFERENCE_HEIGHT, 180 * _uniform(x, g)),
+        lambda x, s, draws: motion_blur(
+            x, s * x.shape[2] / REFERENCE_HEIGHT, 180 * draws.uniform(x)
+        ),
     ),
-    "noise": (0.02, 0.10, gaussian_noise),
+    "noise": (0.02, 0.10, lambda x, s, draws: _noisy(x, s, draws.normal(x))),
     "jpeg": (10.0, 20.0, lambda x, s, _: jpeg(x, s)),
     "haze": (0.5, 1.5, lambda x, s, _: haze(x, s)),
 }
@@ -147,12 +169,19 @@ class SelfDegradation:
             if low > high:
                 raise DireidError(f"{name}: strength from {low} to {high}, expected low <= high")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] -> their degraded versions, the same shape and range."""
+    def __call__(
+        self, images: Tensor, generator: torch.Generator, rank: int = 0, processes: int = 1
+    ) -> Tensor:
+        """Degraded versions of images (B, 3, H, W) in [0, 1], of the same shape and range.
+
+        With several processes, ``images`` are one's equal share of a batch, and get what a single
+        process would have drawn for them.
+        """
+        draws = _Draws(generator, rank, processes)
         for name in self.kind.split("+"):
             low, high = self._range(name)
-            strength = low + (high - low) * _uniform(images, generator)
-            images = _KINDS[name][2](images, strength, generator)
+            strength = low + (high - low) * draws.uniform(images)
+            images = _KINDS[name][2](images, strength, draws)
         return images
 
     def _range(self, name: str) -> tuple[float, float]:
@@ -228,6 +257,10 @@ def real_like(
     )
 
 
+def _noisy(images: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (images + sigma.view(-1, 1, 1, 1) * noise).clamp(0, 1)
+
+
 def _sensor_noise(images: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
     """Read noise and photon noise, whose variance grows with the light; sd `sigma` at grey 0.5."""
     spread = sigma.view(-1, 1, 1, 1) * (0.5 + images).sqrt()
@@ -239,11 +272,6 @@ def _strength(images: Tensor, strength: Strength) -> Tensor:
     if images.ndim != 4:
         raise ValueError(f"expected images (B, 3, H, W), got a tensor {tuple(images.shape)}")
     return torch.as_tensor(strength, device=images.device, dtype=images.dtype).expand(len(images))
-
-
-def _uniform(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(B,) in [0, 1), from the generator's device to the images'."""
-    return torch.rand(len(images), generator=generator, device=generator.device).to(images)
 
 
 def _normal(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -260,13 +288,14 @@ def _small(size: int, ratio: Tensor) -> Tensor:
     return (size / ratio).round().clamp(1, size)
 
 
-def _shrink(size: int, ratio: Tensor) -> Tensor:
-    """(B, m, size): row i averages the area under small pixel i; m is the largest of the batch.
+def _shrink(size: int, ratio: Tensor, room: int | None = None) -> Tensor:
+    """(B, m, size): row i averages the area under small pixel i.
 
-    An image whose own small size is below m fills the rows that are left with zeros.
+    m is ``room``, or the largest small size of the batch; an image with fewer small pixels fills
+    the rows that are left with zeros.
     """
     small = _small(size, ratio)
-    edge = torch.arange(int(small.max()) + 1, device=ratio.device, dtype=ratio.dtype)
+    edge = torch.arange((room or int(small.max())) + 1, device=ratio.device, dtype=ratio.dtype)
     edge = edge * (size / small)[:, None]  # where small pixels begin, in large pixels
     at = torch.arange(size, device=ratio.device, dtype=ratio.dtype)
     start = torch.maximum(edge[:, :-1, None], at)
@@ -274,11 +303,11 @@ def _shrink(size: int, ratio: Tensor) -> Tensor:
     return (stop - start).clamp_min(0) * (small / size).view(-1, 1, 1)
 
 
-def _grow(size: int, ratio: Tensor) -> Tensor:
-    """(B, size, m): bilinear weights of the small pixels in each large pixel."""
+def _grow(size: int, ratio: Tensor, room: int | None = None) -> Tensor:
+    """(B, size, m): bilinear weights of the small pixels in each large pixel; m as above."""
     small = _small(size, ratio)
     at = torch.arange(size, device=ratio.device, dtype=ratio.dtype) + 0.5
     source = at * (small / size)[:, None] - 0.5
     source = torch.minimum(source.clamp_min(0), small[:, None] - 1)  # borders repeat
-    centre = torch.arange(int(small.max()), device=ratio.device, dtype=ratio.dtype)
+    centre = torch.arange(room or int(small.max()), device=ratio.device, dtype=ratio.dtype)
     return (1 - (source[:, :, None] - centre).abs()).clamp_min(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from direid.degradations import SelfDegradation
 from direid.evaluation.features import extract
 from direid.evaluation.ranks import Scores
 from direid.models import DDGAN
-from direid.training.engine import Compute
+from direid.training.compute import Compute
 
+Shown = tuple[str, Figure, str, str]  # name, figure, caption, alt text
 COMPARED = ("ResNet", "ResNet + tricks", "DI-REID")
 
 
@@ -34,7 +35,9 @@ def swaps(ddgan: DDGAN, contents: Tensor, degradations: Tensor) -> Tensor:
     """
     n, m = len(contents), len(degradations)
     with torch.no_grad():
-        flat = ddgan.transfer(contents.repeat_interleave(m, 0), degradations.repeat(n, 1, 1, 1))
+        flat = ddgan.generator.transfer(
+            contents.repeat_interleave(m, 0), degradations.repeat(n, 1, 1, 1)
+        )
     return flat.view(n, m, *contents.shape[1:])
 
 
@@ -44,11 +47,7 @@ def reconstructions(
     """x_ii, x_j, x_ji and x_ij of images x_i (B, 3, H, W), each clamped to [0, 1] (figure 2)."""
     degraded = self_degradation(images, generator)
     with torch.no_grad():
-        content_i = ddgan.content_encoder.content(images)
-        content_j = ddgan.content_encoder.content(degraded)
-        code_i = ddgan.degradation_encoder(images)
-        code_j = ddgan.self_degradation_encoder(degraded)
-        fakes = ddgan.swap(content_i, content_j, code_i, code_j)
+        fakes = ddgan.generator(images, degraded, synthetic=True).swaps
     return {
         "decoded": fakes.aa.clamp(0, 1),
         "degraded copy": degraded,
@@ -106,31 +105,11 @@ def draw_pictures(
     """
     ddgan.eval()
     query, gallery = benchmark.query, benchmark.gallery
-    shown: list[tuple[str, Figure, str, str]] = []
+    shown: list[Shown] = []
 
-    donors = [*_spread(gallery, 1), *_spread(query, 4)]
-    contents = _load([*_spread(gallery, 3, offset=1), *_spread(query, 2, offset=1)], config)
-    donated = _load(donors, config)
-    swapped = swaps(ddgan, contents.to(compute.device), donated.to(compute.device)).cpu()
-    shown.append((
-        "swaps", figures.swap_grid(contents, donated, swapped),
-        "Swapped degradations (figures 5 and 6 of the paper): each row keeps the content of its "
-        "first image, each column is decoded with the degradation code of its top image.",
-        "A grid of decoded pedestrian images: the person changes from row to row; the first "
-        "column, decoded like a sharp donor, is crisper than those decoded like poor ones.",
-    ))  # fmt: skip
-
-    real = _load([*_spread(gallery, 5), *_spread(query, 2)], config).to(compute.device)
-    degrade = SelfDegradation(config.self_degradation)
-    made = reconstructions(ddgan, real, degrade, compute.generator(config.seed))
-    first = made.pop("decoded")
-    shown.append((
-        "reconstructions", figures.reconstruction_grid(real, first, made),
-        "Self-degradation: an image, its reconstruction, its degraded copy, the copy's content "
-        "with the original's degradation code, and the original's content with the copy's code.",
-        "Five rows of pedestrian images: inputs, reconstructions, blurred copies, repaired copies, "
-        "and images that the decoder degraded.",
-    ))  # fmt: skip
+    painted = bool(config.ddgan.steps and config.ddgan.weights.reconstruction)
+    if painted:  # else there is nothing to see
+        shown += _decoded(ddgan, benchmark, config, compute)
 
     shown.append((
         "ranked_lists", _ranked_lists(query, gallery, query_features, gallery_features, config),
@@ -147,19 +126,21 @@ def draw_pictures(
             "One panel for each loss of stage 1 against the training step.",
         ))  # fmt: skip
 
-    codes = extract(ddgan, ddgan.degradation_encoder, query + gallery, config.size, compute)
+    codes = extract(
+        ddgan, ddgan.generator.degradation_encoder, query + gallery, config.size, compute
+    )
     levels = [record.level for record in query + gallery]
     known = None not in levels
     colours = np.array(levels if known else [record.camid for record in query + gallery])
     label = "true degradation level" if known else "camera"
-    if len(codes) >= 5:  # fewer points have no neighbourhoods
+    if painted and len(codes) >= 5:  # fewer points have no neighbourhoods
         shown.append((
             "degradation_codes", figures.degradation_tsne(codes, colours, config.seed, label),
             f"Degradation codes of all test images, laid out by t-SNE (figure 7), by {label}.",
             f"A cloud of points, one for each test image, coloured by {label}.",
         ))  # fmt: skip
 
-    curves = {name: scores[name].cmc for name in COMPARED}
+    curves = {name: scores[name].cmc for name in COMPARED if name in scores}
     shown.append((
         "cmc", figures.cmc_curves(curves),
         "Single-shot CMC: the share of queries whose person is among the first k.",
@@ -168,7 +149,7 @@ def draw_pictures(
 
     if by_level is not None:
         edges = by_level["DI-REID"]["edges"]
-        methods = (*COMPARED, "f_inv after stage 1")
+        methods = [m for m in (*COMPARED, "f_inv after stage 1") if m in by_level]
         bars = {name: (by_level[name]["means"], by_level[name]["errors"]) for name in methods}
         shown.append((
             "rank1_by_level", figures.rank1_by_level(bars, edges),
@@ -176,7 +157,9 @@ def draw_pictures(
             "standard errors over test people.",
             "One line for each method across four quarters of the degradation level.",
         ))  # fmt: skip
-        judged = extract(ddgan, ddgan.degradation_discriminator.score, query, config.size, compute)
+    if by_level is not None and config.ddgan.steps:
+        judge = ddgan.discriminators.degradation.score
+        judged = extract(ddgan, judge, query, config.size, compute)
         truth = np.array([record.level for record in query])
         shown.append((
             "degradation_scores", figures.score_against_level(judged, truth),
@@ -193,6 +176,36 @@ def draw_pictures(
         {"file": f"pictures/{name}.png", "caption": caption, "alt": alt}
         for name, _, caption, alt in shown
     ]
+
+
+def _decoded(
+    ddgan: DDGAN, benchmark: Benchmark, config: Config, compute: Compute
+) -> Iterator[Shown]:
+    """What G makes of test images: swaps, and self-degraded images."""
+    query, gallery = benchmark.query, benchmark.gallery
+    donors = [*_spread(gallery, 1), *_spread(query, 4)]
+    contents = _load([*_spread(gallery, 3, offset=1), *_spread(query, 2, offset=1)], config)
+    donated = _load(donors, config)
+    swapped = swaps(ddgan, contents.to(compute.device), donated.to(compute.device)).cpu()
+    yield (
+        "swaps", figures.swap_grid(contents, donated, swapped),
+        "Swapped degradations (figures 5 and 6 of the paper): each row keeps the content of its "
+        "first image, each column is decoded with the degradation code of its top image.",
+        "A grid of decoded pedestrian images: the person changes from row to row; the first "
+        "column, decoded like a sharp donor, is crisper than those decoded like poor ones.",
+    )  # fmt: skip
+
+    real = _load([*_spread(gallery, 5), *_spread(query, 2)], config).to(compute.device)
+    degrade = SelfDegradation(config.self_degradation)
+    made = reconstructions(ddgan, real, degrade, compute.generator(config.seed))
+    first = made.pop("decoded")
+    yield (
+        "reconstructions", figures.reconstruction_grid(real, first, made),
+        "Self-degradation: an image, its reconstruction, its degraded copy, the copy's content "
+        "with the original's degradation code, and the original's content with the copy's code.",
+        "Five rows of pedestrian images: inputs, reconstructions, blurred copies, repaired copies, "
+        "and images that the decoder degraded.",
+    )  # fmt: skip
 
 
 def _ranked_lists(

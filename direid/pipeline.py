@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from direid import data
@@ -16,13 +18,14 @@ from direid.degradations import SelfDegradation
 from direid.errors import DireidError
 from direid.evaluation import ranks, report
 from direid.evaluation.features import extract
-from direid.models import DDGAN, DFEN, IdentityNetwork
+from direid.models import IdentityNetwork
 from direid.pictures import draw_pictures
-from direid.training.ddgan import train_ddgan
-from direid.training.dfen import train_dfen
-from direid.training.engine import Compute, load, restore
-from direid.training.identity import train_identity
+from direid.training import checkpoint
+from direid.training.compute import Compute
+from direid.training.ddgan import check_cameras
+from direid.training.stages import STAGES, Networks, train
 
+Embedding = Callable[[Tensor], Tensor]
 METHODS = {
     "ResNet": "identification loss alone",
     "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss, last stride 1",
@@ -33,17 +36,6 @@ METHODS = {
     "DI-REID, f_sen": "f_sen of the final network alone, through its own neck, without attention",
     "DI-REID": "f_inv and attended f_sen joined (equation 13), a vector longer than a baseline's",
 }
-
-
-@dataclass
-class Networks:
-    """Everything that a run has trained."""
-
-    resnet: IdentityNetwork
-    tricks: IdentityNetwork
-    identity: IdentityNetwork
-    ddgan: DDGAN
-    dfen: DFEN
 
 
 def run(config: Config, out: Path, resume: bool = False) -> dict:
@@ -61,18 +53,18 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     Raises:
         DireidError: bad settings, data or folder, before anything is trained.
     """
-    compute = Compute(config.device, config.precision)
-    SelfDegradation(config.self_degradation)  # an unknown one must stop the run now, not in stage 1
-    _check_folder(config, out, resume)
+    compute = Compute.of(config)
+    if compute.world.size > 1:
+        raise DireidError(
+            "direid run takes one process: train with direid train in several, then evaluate with "
+            "direid run --resume in one"
+        )
     started = time.perf_counter()
-    benchmark = load_benchmark(config)
+    benchmark = open_run(config, compute, out, resume)
     seconds = {"data": time.perf_counter() - started}
-    if config.network.pretrained:  # so must weights that cannot be had
-        IdentityNetwork(config.network, benchmark.people).encoder.trunk.load_imagenet()
-    _open_folder(config, benchmark, out)
     networks = train(config, benchmark, compute, out)
-    for stage in ("resnet", "tricks", "identity", "ddgan", "dfen"):
-        seconds[stage] = load(out / "checkpoints" / f"{stage}.pt")["seconds"]
+    for stage in STAGES:
+        seconds[stage] = checkpoint.load(out / "checkpoints" / f"{stage}.pt")["seconds"]
     started = time.perf_counter()
     results = evaluate(networks, benchmark, config, compute)
     seconds["evaluation"] = time.perf_counter() - started
@@ -88,15 +80,33 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     return result
 
 
-def train(config: Config, benchmark: Benchmark, compute: Compute, out: Path) -> Networks:
-    """All stages in turn; a stage that is finished already is only loaded."""
-    common = (benchmark, config, compute, out)
-    resnet = train_identity("resnet", config.fair_steps, False, *common)
-    tricks = train_identity("tricks", config.fair_steps, True, *common)
-    identity = train_identity("identity", config.identity.steps, True, *common)
-    ddgan = train_ddgan(identity.encoder, *common)
-    dfen = train_dfen(ddgan, identity, *common)
-    return Networks(resnet, tricks, identity, ddgan, dfen)
+def open_run(config: Config, compute: Compute, out: Path, resume: bool) -> Benchmark:
+    """Check everything that can be checked before a training, and make the run's folder.
+
+    Of several processes, the first does what is done once.
+
+    Args:
+        config, out, resume: as for :func:`run`.
+        compute: device, precision and processes.
+
+    Returns:
+        The benchmark to train on.
+
+    Raises:
+        DireidError: bad settings, data or folder; the folder is as it was.
+    """
+    SelfDegradation(config.self_degradation)  # an unknown one must stop the run now, not in stage 1
+    if compute.world.first:
+        _check_folder(config, out, resume)
+    benchmark = load_benchmark(config)
+    check_cameras(benchmark, config)
+    if compute.world.first:
+        if config.network.pretrained:  # so must weights that cannot be had
+            IdentityNetwork(config.network, benchmark.people).encoder.trunk.load_imagenet()
+        report.save_json(config.model_dump(mode="json"), out / "config.json")
+        save_split(benchmark, out / "split.json")
+    compute.world.wait()
+    return benchmark
 
 
 def load_benchmark(config: Config) -> Benchmark:
@@ -120,37 +130,6 @@ def load_benchmark(config: Config) -> Benchmark:
     return benchmark
 
 
-def load_run(out: Path, compute: Compute, config: Config, benchmark: Benchmark) -> Networks:
-    """The trained networks of a finished run.
-
-    Raises:
-        DireidError: a checkpoint is missing, damaged, unfinished, or of another split.
-    """
-    net, people = config.network, benchmark.people
-    networks = Networks(
-        IdentityNetwork(net, people, bnneck=False), IdentityNetwork(net, people),
-        IdentityNetwork(net, people), DDGAN(net, people), DFEN(net, people),
-    )  # fmt: skip
-    steps = {
-        "resnet": config.fair_steps,
-        "tricks": config.fair_steps,
-        "identity": config.identity.steps,
-        "ddgan": config.ddgan.steps,
-        "dfen": config.dfen.steps,
-    }
-    for name, wanted in steps.items():
-        path = out / "checkpoints" / f"{name}.pt"
-        state = load(path)
-        if state["step"] < wanted:
-            raise DireidError(
-                f"{path}: stopped at step {state['step']} of {wanted}; finish it with "
-                "direid run --resume"
-            )
-        restore(getattr(networks, name), state, path, benchmark.split_hash)
-        getattr(networks, name).to(compute.device)
-    return networks
-
-
 @dataclass
 class Results:
     """Scores of every method, and what the pictures need of DI-REID."""
@@ -158,26 +137,14 @@ class Results:
     rows: list[dict]
     paired: list[dict]  # each method minus the baseline with tricks
     scores: dict[str, ranks.Scores]
-    query: np.ndarray  # DI-REID's query features
-    gallery: np.ndarray
+    query: np.ndarray | None  # DI-REID's query features
+    gallery: np.ndarray | None
     by_level: dict | None
 
 
 def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: Compute) -> Results:
     """Single-shot CMC and mAP of every method in :data:`METHODS`."""
-    dfen = networks.dfen
-    methods = {
-        "ResNet": (networks.resnet, networks.resnet.embed),
-        "ResNet + tricks": (networks.tricks, networks.tricks.embed),
-        "E_id after stage 0": (networks.identity, networks.identity.embed),
-        "f_inv after stage 1": (
-            networks.ddgan,
-            lambda x: networks.ddgan.neck(networks.ddgan.content_encoder.invariant(x)).retrieval,
-        ),
-        "DI-REID, f_inv": (dfen, lambda x: dfen(x).invariant.retrieval),
-        "DI-REID, f_sen": (dfen, lambda x: dfen(x).sensitive.retrieval),
-        "DI-REID": (dfen, dfen.embed),
-    }
+    methods = _methods(networks, config)
     query, gallery = benchmark.query, benchmark.gallery
     pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
     camids = np.array([r.camid for r in query]), np.array([r.camid for r in gallery])
@@ -188,11 +155,11 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]
         scores[name] = ranks.evaluate(*features[name], *pids, *camids)
-    baseline = scores["ResNet + tricks"]
+    baseline = scores.get("ResNet + tricks")
     paired = [
         report.paired_row(f"{name} − ResNet + tricks", s, baseline, pids[0], config.seed)
         for name, s in scores.items()
-        if s is not baseline
+        if baseline is not None and s is not baseline
     ]
     rows = [report.row(name, s, pids[0], config.seed) for name, s in scores.items()]
     levels = [record.level for record in query]
@@ -202,7 +169,32 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             name: ranks.by_level(s.rank1_per_query, np.array(levels), pids[0])
             for name, s in scores.items()
         }
-    return Results(rows, paired, scores, *features["DI-REID"], by_level)
+    return Results(rows, paired, scores, *features.get("DI-REID", (None, None)), by_level)
+
+
+def _methods(nets: Networks, config: Config) -> dict[str, tuple[nn.Module, Embedding]]:
+    """Each of :data:`METHODS` that was trained: its network, and images to vectors."""
+    found: dict[str, tuple[nn.Module, Embedding]] = {}
+    for name, network in (
+        ("ResNet", nets.resnet), ("ResNet + tricks", nets.tricks),
+        ("E_id after stage 0", nets.identity),
+    ):  # fmt: skip
+        if network is not None:
+            found[name] = network, network.embed
+    if nets.ddgan is not None and config.ddgan.steps and config.ddgan.weights.identification:
+        made = nets.ddgan.generator
+        found["f_inv after stage 1"] = (
+            nets.ddgan,
+            lambda x: made.neck(made.content_encoder.invariant(x)).retrieval,
+        )
+    dfen = nets.dfen
+    if dfen is not None:
+        if config.dfen.invariant:
+            found["DI-REID, f_inv"] = dfen, lambda x: dfen(x).invariant.retrieval
+        if config.dfen.sensitive:
+            found["DI-REID, f_sen"] = dfen, lambda x: dfen(x).sensitive.retrieval
+        found["DI-REID"] = dfen, dfen.embed
+    return found
 
 
 def _check_folder(config: Config, out: Path, resume: bool) -> None:
@@ -210,7 +202,8 @@ def _check_folder(config: Config, out: Path, resume: bool) -> None:
         raise DireidError(f"{out}: is a file, expected a folder for the run")
     if resume and not out.exists():
         raise DireidError(f"{out}: no run to resume there; leave --resume away to start one")
-    if not out.exists() or not any(out.iterdir()):
+    half_written = (path.suffix == ".partial" for path in out.iterdir()) if out.exists() else ()
+    if all(half_written):  # nothing there, or a run that was killed before it had begun
         return
     if not resume:
         raise DireidError(
@@ -224,11 +217,6 @@ def _check_folder(config: Config, out: Path, resume: bool) -> None:
         raise DireidError(f"{out}: --resume with other settings than its run's ({changed})")
 
 
-def _open_folder(config: Config, benchmark: Benchmark, out: Path) -> None:
-    report.save_json(config.model_dump(mode="json"), out / "config.json")
-    save_split(benchmark, out / "split.json")
-
-
 def _report(
     config: Config,
     benchmark: Benchmark,
@@ -240,7 +228,7 @@ def _report(
         return {
             "reid_steps": reid,
             "ddgan_steps": ddgan,
-            "labelled_images": reid * config.identity.batch + ddgan // 2 * 2 * config.ddgan.batch,
+            "labelled_images": reid * config.identity.batch + (config.identified if ddgan else 0),
         }
 
     baseline = budget(config.fair_steps)
@@ -253,7 +241,7 @@ def _report(
         "title": f"DI-REID on {benchmark.name}, preset {config.preset}",
         "rows": results.rows,
         "paired": results.paired,
-        "methods": METHODS,
+        "methods": {row["method"]: METHODS[row["method"]] for row in results.rows},
         "by_level": results.by_level,
         "config": config.model_dump(mode="json", exclude={"root"}),  # a path of this machine
         "data": {
@@ -273,6 +261,7 @@ def _report(
             "f_inv after stage 1": stage_1,
             "DI-REID": full,
         },
+        "precision": compute.precision,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         **environment,
     }

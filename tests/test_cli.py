@@ -99,6 +99,61 @@ def test_evaluate_repeats_the_runs_table(finished: Path, capsys) -> None:
         assert f"{row['rank1']['mean']:.1f}" in line
 
 
+def train_words(root: Path, out: Path, *more: str) -> list[str]:
+    return ["train", *arguments(root, out)[1:], *more]
+
+
+def test_train_then_evaluate_then_the_rest(images: Path, finished: Path, tmp_path, capsys) -> None:
+    out = tmp_path / "trained"
+    assert main(train_words(images, out, "--stages", "ddgan")) == 0
+    printed = capsys.readouterr().out
+    assert "trained identity, ddgan" in printed and f"direid evaluate --run {out}" in printed
+    names = {path.stem for path in (out / "checkpoints").iterdir()}
+    assert names == {"identity", "ddgan"}
+    assert main(["evaluate", "--run", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "f_inv after stage 1" in printed and "DI-REID" not in printed
+    assert main(arguments(images, out, "--resume")) == 0  # the baselines and the report
+    rows = [json.loads((r / "report.json").read_text())["rows"] for r in (out, finished)]
+    assert rows[0] == rows[1]
+
+
+def test_networks_are_tested_on_others_but_not_on_whom_they_learnt(
+    images: Path, finished: Path, tmp_path: Path, capsys
+) -> None:
+    other = tmp_path / "others"
+    drawn = paper_dolls(5, train_people=4, test_people=6, images_per_camera=2, height=32, width=16)
+    folder.write(drawn, other)
+    (other / "split.json").unlink()  # a folder of its own, with a name of its own
+    words = ["evaluate", "--run", str(finished), "--data", "folder", "--root"]
+    assert main([*words, str(other)]) == 0
+    assert "DI-REID" in capsys.readouterr().out
+    swapped = tmp_path / "swapped"
+    whole = data.load("folder", images)
+    folder.write(
+        data.Benchmark(
+            whole.name,
+            train=whole.query + whole.gallery,
+            query=tuple(r for r in whole.train if r.camid == 2),
+            gallery=tuple(r for r in whole.train if r.camid == 1),
+        ),
+        swapped,
+    )
+    line = refused(capsys, *words, str(swapped))
+    hashes = [whole.split_hash[:12], data.load("folder", swapped).split_hash[:12]]
+    assert all(name in line for name in hashes) and "8 of whose 8 test people" in line
+
+
+def test_an_ablation_is_reported_without_what_it_lacks(images: Path, tmp_path: Path) -> None:
+    for ablation, lacks in (("without_dil", "f_inv after stage 1"), ("f_inv_only", "f_sen")):
+        out = tmp_path / ablation
+        assert main(arguments(images, out, "--ablation", ablation)) == 0
+        report = json.loads((out / "report.json").read_text())
+        methods = [row["method"] for row in report["rows"]]
+        assert "DI-REID" in methods and not any(lacks in method for method in methods)
+        assert set(report["methods"]) == set(methods)
+
+
 def test_equal_seeds_give_equal_reports(images: Path, finished: Path, tmp_path: Path) -> None:
     assert main(arguments(images, tmp_path / "again")) == 0
     reports = [json.loads((run / "report.json").read_text())
@@ -157,6 +212,8 @@ def test_bad_words_are_one_line(images: Path, tmp_path: Path, capsys) -> None:
         "caviar needs the folder": ["--preset", "tiny", "--data", "caviar"],
         "nowhere": ["--preset", "tiny", "--data", "caviar", "--root", str(tmp_path / "nowhere")],
         "the following arguments are required": ["--preset", "tiny"],
+        "unknown ablation 'dil': choose from without_dil": [
+            "--preset", "tiny", "--data", "paper_dolls", "--ablation", "dil"],
         "unknown degradation 'fog'": ["--preset", "tiny", "--data", "paper_dolls",
                                       "--set", "self_degradation=fog"],
         "no run to resume": ["--preset", "tiny", "--data", "paper_dolls", "--resume"],
@@ -168,6 +225,9 @@ def test_bad_words_are_one_line(images: Path, tmp_path: Path, capsys) -> None:
         assert message in refused(capsys, "run", *words, *base)
         assert not out.exists(), message
     assert "invalid choice" in refused(capsys, "trian")
+    line = refused(capsys, "train", "--preset", "tiny", "--data", "paper_dolls", *base,
+                   "--stages", "dfn")  # fmt: skip
+    assert "unknown stage 'dfn': choose from resnet" in line and not out.exists()
     assert "config.json: cannot read" in refused(capsys, "evaluate", "--run", str(tmp_path / "x"))
     assert "unknown data set" in refused(capsys, "data", "check", "cifar")
 
@@ -262,7 +322,7 @@ def test_too_few_training_people_for_a_batch(images: Path, tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["run"], ["evaluate"], ["data"], ["data", "list"], ["data", "check"],
+    "command", [[], ["run"], ["train"], ["evaluate"], ["data"], ["data", "list"], ["data", "check"],
                 ["data", "build"]],
 )  # fmt: skip
 def test_help_says_what_and_shows_an_example(command: list[str], capsys) -> None:

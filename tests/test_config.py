@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from direid.config import (
+    ABLATIONS,
     PRESETS,
     Config,
     Network,
@@ -38,7 +39,12 @@ def test_lists_and_booleans_are_read() -> None:
         ({"network": {"hight": 64}}, "unknown key 'network.hight': choose from height, width"),
         ({"ddgan": {"weights": {"x": 1}}}, "unknown key 'ddgan.weights.x': choose from invar"),
         ({"sede": 1}, "unknown key 'sede'"),
-        ({"ddgan": {"steps": 0}}, "ddgan.steps: .*greater than 0, got 0"),
+        ({"ddgan": {"steps": -1}}, "ddgan.steps: .*greater than or equal to 0, got -1"),
+        ({"ddgan": {"steps": 0}}, "^ddgan.steps=0 trains no D_d.*set dfen.attention=false"),
+        ({"dfen": {"both": 0}}, "^dfen: both=0 leaves one branch.*got 0.5 and 0.5$"),
+        ({"later": {"replay": 1}, "dfen": {"invariant": 0}}, "^later.smoothing.*dfen.invariant=0"),
+        ({"later": {"smoothing": -1}}, "later.smoothing: .*got -1"),
+        ({"readings": {"equation_3": "x_k"}}, "readings.equation_3: .*'x_i' or 'x_j', got 'x_k'"),
         ({"ddgan": {"steps": "many"}}, "ddgan.steps: .*got 'many'"),
         ({"ddgan": {"rate": float("inf")}}, "ddgan.rate: .*finite"),
         ({"network": {"stem_stride": 3}}, "network.stem_stride: .*got 3"),
@@ -69,6 +75,27 @@ def test_a_baseline_sees_as_many_labelled_images_as_the_whole_method() -> None:
     }
     config = load_preset("tiny", settings)
     assert config.fair_steps == 100 + 50 + 20 * 2 * 8 // 16
+
+
+def test_ablations_are_settings_laid_over_the_others() -> None:
+    table_3 = {
+        "without_dil",
+        "without_multi_scale",
+        "without_attention",
+        "f_inv_only",
+        "f_sen_only",
+    }
+    assert table_3 <= set(ABLATIONS)
+    config = load_preset("paper", {"dfen": {"steps": 5, "attention": True}}, "without_attention")
+    assert (config.dfen.attention, config.dfen.steps) == (False, 5)
+    assert load_preset("paper", ablation="without_dil").fair_steps == 12_000 + 24_000
+    with pytest.raises(DireidError, match="unknown ablation 'x': choose from without_dil, "):
+        load_preset("tiny", ablation="x")
+
+
+def test_cameras_are_read_as_a_list() -> None:
+    config = load_preset("tiny", parse_settings(["later.poor_cameras=1,3"]))
+    assert config.later.poor_cameras == (1, 3)
 
 
 def test_unknown_preset_names_the_known() -> None:

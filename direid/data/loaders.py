@@ -68,6 +68,8 @@ class IdentityBatches(Dataset):
     People are gone through without replacement: one epoch is ceil(N / P) steps and shows everybody,
     the last step being filled up with people of its beginning. So are each person's n images, K a
     visit, ceil(n / K) visits a round; a person with fewer than K images repeats them evenly.
+
+    Of several processes, each gets its share of the people, all K images of each.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class IdentityBatches(Dataset):
         augment: bool,
         seed: int,
         steps: int,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.images = Images(records, height, width)
         self.people, self.per_person = people, images
@@ -92,6 +96,7 @@ class IdentityBatches(Dataset):
                 f"{len(self.members)}; ask for fewer"
             )
         self.steps_per_epoch = -(-len(self.members) // people)
+        self.share = _share(people, rank, processes, images)
 
     def __len__(self) -> int:
         return self.steps
@@ -103,9 +108,11 @@ class IdentityBatches(Dataset):
         order = _rng(self.seed, _PEOPLE, epoch).permutation(len(self.members))
         chosen = _slice(order, turn, self.people)
         indices = np.concatenate([self._visit(int(person), epoch) for person in chosen])
+        indices = indices[self.share]
         pixels = self.images.stack(indices)
         if self.augment:
-            pixels = _augment(pixels, _rng(self.seed, _AUGMENTATION, step))
+            whole = self.people * self.per_person
+            pixels = _augment(pixels, whole, self.share, _rng(self.seed, _AUGMENTATION, step))
         return {
             "images": to_tensor(pixels),
             "labels": torch.from_numpy(self.images.labels[indices]),
@@ -135,9 +142,12 @@ class RealPairs(Dataset):
         width: int,
         seed: int,
         steps: int,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.images = Images(records, height, width)
         self.batch, self.seed, self.steps = batch, seed, steps
+        self.share = _share(batch, rank, processes)
         if len(self.images.people) < 2:
             raise DireidError("pairs need images of at least 2 people, the training set has 1")
 
@@ -145,17 +155,17 @@ class RealPairs(Dataset):
         return self.steps
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        """{image_i (B, 3, H, W), label_i (B,), image_k, label_k}."""
+        """{image_i (B, 3, H, W), label_i (B,), camid_i (B,), image_k, label_k, camid_k}."""
         _check_step(step, self.steps)
-        labels = self.images.labels
-        i, k = self._indices(step)
         flips = _rng(self.seed, _AUGMENTATION, step).random((2, self.batch)) < 0.5
-        return {
-            "image_i": to_tensor(flip(self.images.stack(i), flips[0])),
-            "label_i": torch.from_numpy(labels[i]),
-            "image_k": to_tensor(flip(self.images.stack(k), flips[1])),
-            "label_k": torch.from_numpy(labels[k]),
-        }
+        batch = {}
+        for name, indices, flipped in zip("ik", self._indices(step), flips, strict=True):
+            mine = indices[self.share]
+            pixels = flip(self.images.stack(mine), flipped[self.share])
+            batch[f"image_{name}"] = to_tensor(pixels)
+            batch[f"label_{name}"] = torch.from_numpy(self.images.labels[mine])
+            batch[f"camid_{name}"] = torch.from_numpy(self.images.camids[mine])
+        return batch
 
     def _indices(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         count, labels, camids = len(self.images), self.images.labels, self.images.camids
@@ -170,14 +180,24 @@ class RealPairs(Dataset):
         return i, np.where(allowed, chances, -1.0).argmax(axis=1)
 
 
-def stream(dataset: Dataset, start: int, workers: int) -> Iterator[dict[str, Tensor]]:
-    """dataset[start], dataset[start + 1] ... to its end, the same for any number of workers."""
+def stream(
+    dataset: Dataset, start: int, workers: int, pin: bool = False
+) -> Iterator[dict[str, Tensor]]:
+    """dataset[start], dataset[start + 1] ... to its end, the same for any number of workers.
+
+    Args:
+        dataset: of batches.
+        start: the first one wanted.
+        workers: processes that make them; 0 makes them here.
+        pin: into memory that a GPU copies from without waiting.
+    """
     loader = DataLoader(
         dataset,
         batch_size=None,
         sampler=range(start, len(dataset)),
         num_workers=workers,
-        generator=torch.Generator(),  # else making it draws from the global generator
+        pin_memory=pin,
+        generator=torch.Generator().manual_seed(start),  # else it draws from the global one
     )
     try:
         yield from loader
@@ -215,12 +235,14 @@ def pad_and_crop(pixels: np.ndarray, tops: np.ndarray, lefts: np.ndarray, pad: i
     return np.stack([image[y : y + height, x : x + width] for image, y, x in windows])
 
 
-def _augment(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The usual re-ID pair: flip half of them; pad (10 px at 256 rows) and crop at random."""
-    batch, height = pixels.shape[:2]
-    pad = max(1, round(10 * height / 256))
-    tops, lefts = rng.integers(0, 2 * pad, (2, batch), endpoint=True)
-    return pad_and_crop(flip(pixels, rng.random(batch) < 0.5), tops, lefts, pad)
+def _augment(pixels: np.ndarray, whole: int, share: slice, rng: np.random.Generator) -> np.ndarray:
+    """The usual re-ID pair: flip half of them; pad (10 px at 256 rows) and crop at random.
+
+    ``pixels`` are the ``share`` of a batch of ``whole`` images, for all of which is drawn.
+    """
+    pad = max(1, round(10 * pixels.shape[1] / 256))
+    tops, lefts = rng.integers(0, 2 * pad, (2, whole), endpoint=True)[:, share]
+    return pad_and_crop(flip(pixels, (rng.random(whole) < 0.5)[share]), tops, lefts, pad)
 
 
 def _rng(seed: int, *key: int) -> np.random.Generator:
@@ -231,6 +253,17 @@ def _rng(seed: int, *key: int) -> np.random.Generator:
 def _slice(order: np.ndarray, turn: int, size: int) -> np.ndarray:
     """The `turn`-th run of `size` items of `order`, which is taken to be a ring."""
     return order[np.arange(turn * size, (turn + 1) * size) % len(order)]
+
+
+def _share(items: int, rank: int, processes: int, images: int = 1) -> slice:
+    """Which images of a batch of ``items`` (of ``images`` each) a process takes: equal shares."""
+    if items % processes:
+        raise DireidError(
+            f"a batch of {items} cannot be shared by {processes} processes: choose a multiple of "
+            f"{processes}"
+        )
+    size = items // processes * images
+    return slice(rank * size, (rank + 1) * size)
 
 
 def _check_step(step: int, steps: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from direid.data.loaders import Images
 from direid.data.records import Record
-from direid.training.engine import Compute
+from direid.training.compute import Compute
 
 
 @torch.no_grad()

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+def full(x: Tensor) -> Tensor:
+    """``x`` in float32, or float64 if it is that: the one cast of networks and losses.
+
+    Networks may run in half precision; what leaves them for a loss, a score, a distance or a
+    picture goes through here.
+    """
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class Normalise(nn.Module):
@@ -26,13 +36,48 @@ class Normalise(nn.Module):
         return images * self.std + self.mean
 
 
+def reflect(x: Tensor, size: int) -> Tensor:
+    """Mirror ``size`` pixels at every border of x (B, C, H, W).
+
+    As ``torch.nn.functional.pad``, whose gradient on a GPU is summed in no fixed order: a training
+    that asks for determinism gets it from slices.
+    """
+    if not (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
+        return pad(x, (size,) * 4, mode="reflect")
+    return reflect_by_slices(x, size)
+
+
+def reflect_by_slices(x: Tensor, size: int) -> Tensor:
+    """:func:`reflect` from pieces of x."""
+    x = torch.cat([x[..., 1 : size + 1].flip(3), x, x[..., -size - 1 : -1].flip(3)], dim=3)
+    return torch.cat([x[:, :, 1 : size + 1].flip(2), x, x[:, :, -size - 1 : -1].flip(2)], dim=2)
+
+
+class ReflectedConvolution(nn.Conv2d):
+    """A convolution that keeps the size and sees a mirror at the border: no dark frame is learnt.
+
+    Args:
+        before: channels of its input.
+        after: channels of its output.
+        kernel: side, odd.
+        stride: 2 halves the size.
+    """
+
+    def __init__(self, before: int, after: int, kernel: int = 3, stride: int = 1) -> None:
+        super().__init__(before, after, kernel, stride)
+        self.border = kernel // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C', H / stride, W / stride)."""
+        return super().forward(reflect(x, self.border))
+
+
 class Convolution(nn.Sequential):
-    """Reflection padding, convolution, and LeakyReLU: no normalisation, so brightness survives."""
+    """A convolution and LeakyReLU: no normalisation, so brightness survives."""
 
     def __init__(self, before: int, after: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(before, after, kernel, stride, kernel // 2, padding_mode="reflect"),
-            nn.LeakyReLU(0.2, inplace=True),
+            ReflectedConvolution(before, after, kernel, stride), nn.LeakyReLU(0.2, inplace=True)
         )
 
 
@@ -43,7 +88,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             Convolution(channels, channels),
-            nn.Conv2d(channels, channels, 3, 1, 1, padding_mode="reflect"),
+            ReflectedConvolution(channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

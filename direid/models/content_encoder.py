@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from direid.config import Network
 from direid.models.blocks import Normalise
@@ -78,6 +78,6 @@ class ContentEncoder(nn.Module):
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
-    if x.shape[-1] > size[-1]:
-        return adaptive_avg_pool2d(x, size)
+    if x.shape[-1] > size[-1]:  # the stem's map, twice as large
+        return avg_pool2d(x, 2)
     return x if x.shape[-2:] == size else interpolate(x, size, mode="bilinear")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import instance_norm
 
 from direid.config import Network
-from direid.models.blocks import Normalise
+from direid.models.blocks import Normalise, ReflectedConvolution, full
 
 
 def adain(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -25,8 +25,8 @@ class AdaINBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, 1, padding_mode="reflect")
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1, padding_mode="reflect")
+        self.first = ReflectedConvolution(channels, channels)
+        self.second = ReflectedConvolution(channels, channels)
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         """``x`` (B, C, h, w), ``parameters`` (B, 4, C): two scales and two shifts."""
@@ -63,14 +63,14 @@ class Decoder(nn.Module):
         for _ in range(doublings):
             up += [
                 nn.Upsample(scale_factor=2, mode="bilinear"),
-                nn.Conv2d(channels, channels // 2, 5, 1, 2, padding_mode="reflect"),
+                ReflectedConvolution(channels, channels // 2, 5),
                 nn.GroupNorm(1, channels // 2),
                 nn.ReLU(inplace=True),
             ]
             channels //= 2
         self.up = nn.Sequential(
             *up,
-            nn.Conv2d(channels, channels, 3, 1, 1, padding_mode="reflect"),
+            ReflectedConvolution(channels, channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, 3, 1),
         )
@@ -82,4 +82,4 @@ class Decoder(nn.Module):
         x = content
         for number, block in enumerate(self.blocks):
             x = block(x, parameters[:, number])
-        return self.normalise.back(self.up(x).float())
+        return self.normalise.back(full(self.up(x)))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from direid.config import Network
-from direid.models.blocks import Convolution, Normalise, Residual
+from direid.models.blocks import Convolution, Normalise, Residual, full
 
 
 class PatchDiscriminator(nn.Module):
@@ -38,7 +38,7 @@ class PatchDiscriminator(nn.Module):
         maps = []
         for number, net in enumerate(self.nets):
             x = avg_pool2d(x, 3, 2, 1, count_include_pad=False) if number else x
-            maps.append(net(x).float())
+            maps.append(full(net(x)))
         return maps
 
 
@@ -53,10 +53,14 @@ class DegradationDiscriminator(PatchDiscriminator):
         super().__init__(net)
         self.bound = net.score_bound
 
-    def scale_scores(self, images: Tensor) -> Tensor:
-        """One score a scale, (B, scales), each in (-bound, bound)."""
-        means = [scores.mean(dim=(1, 2, 3)) for scores in self(images)]
+    def pool(self, maps: list[Tensor]) -> Tensor:
+        """From score maps (B, 1, h, w) one score a scale, (B, scales), each in (-bound, bound)."""
+        means = [scores.mean(dim=(1, 2, 3)) for scores in maps]
         return self.bound * torch.tanh(torch.stack(means, dim=1) / self.bound)
+
+    def scale_scores(self, images: Tensor) -> Tensor:
+        """One score a scale, (B, scales), of images (B, 3, H, W) in [0, 1]."""
+        return self.pool(self(images))
 
     def score(self, images: Tensor) -> Tensor:
         """D_d(x), (B,): the mean over scales. Higher is worse."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from direid.config import Network
-from direid.models.blocks import Normalise
+from direid.models.blocks import Normalise, full
 from direid.models.resnet import ResNet
 
 
@@ -57,7 +57,7 @@ class Neck(nn.Module):
     def forward(self, feature: Tensor) -> Identified:
         """From features (B, F), in float32 whatever made them."""
         with torch.autocast(feature.device.type, enabled=False):
-            feature = feature.float()
+            feature = full(feature)
             retrieval = self.norm(feature)
             return Identified(feature, retrieval, self.classifier(retrieval))
 

@@ -1,27 +1,30 @@
 """Stage 1: degradation invariance learning, self- and cross-degradation in turn (section 3.3).
 
 Even steps take a self-degraded pair {x_i, x_j = F_deg(x_i)}, odd steps a real pair {x_i, x_k}. Each
-step encodes every image once, decodes the four combinations in one batch, lets the discriminators
-learn from the decoded images as they are, and then moves the encoders and G, with the
-discriminators held still.
+step takes the pair apart and decodes its four combinations once, lets the discriminators learn from
+the decoded images as they are, and then moves the encoders and G, the discriminators held still.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from direid import losses
-from direid.config import DDGAN as Settings
 from direid.config import Config
 from direid.data.loaders import RealPairs
 from direid.data.records import Benchmark
 from direid.degradations import SelfDegradation
+from direid.errors import DireidError
 from direid.models import DDGAN
 from direid.models.identity_encoder import IdentityEncoder
-from direid.training.engine import Batch, Compute, Losses, Stage, fit
+from direid.training.compute import Batch, Compute
+from direid.training.engine import Stage, fit
+from direid.training.phases import CrossPhase, Phase, SelfPhase
 
 
 def train_ddgan(
@@ -37,203 +40,119 @@ def train_ddgan(
         identity_encoder: E_id from stage 0, the frozen teacher of equations 3 and 8. Where no
             ImageNet weights are used, E_c's ResNet starts from its weights too (ours).
         benchmark: its training images.
-        config: everything else.
+        config: everything else; with ``ddgan.steps`` 0, networks are returned as they start.
         compute: device and precision.
         folder: the run's.
+
+    Returns:
+        The networks; if the generator was averaged, with its average.
     """
-    settings = config.ddgan
+    check_cameras(benchmark, config)
     torch.manual_seed(config.seed + 1)
     nets = DDGAN(config.network, benchmark.people)
     nets.identity_encoder.load_state_dict(identity_encoder.state_dict())
     if config.network.pretrained:
-        nets.content_encoder.trunk.load_imagenet()
+        nets.generator.content_encoder.trunk.load_imagenet()
     else:
-        nets.content_encoder.trunk.load_state_dict(identity_encoder.trunk.state_dict())
-    nets.to(compute.device, memory_format=torch.channels_last)
-    self_degradation = SelfDegradation(config.self_degradation)
-
-    betas = (settings.momentum, 0.999)
-    generator = torch.optim.Adam(
-        nets.generator_parameters(), settings.rate, betas, weight_decay=settings.decay
-    )
-    discriminator = torch.optim.Adam(
-        nets.discriminator_parameters(), settings.critic_rate, betas, weight_decay=settings.decay
-    )
-
-    def step(number: int, batch: Batch) -> Losses:
-        if number % 2 == 0:
-            random = compute.generator(config.seed, 1, number)
-            x_j = self_degradation(batch["image_i"], random)
-            phase = SelfPhase(nets, compute, batch["image_i"], x_j, batch["image_k"])
-        else:
-            phase = CrossPhase(nets, compute, batch)
-        critic = phase.discriminator_losses(settings)
-        if critic:
-            compute.update(torch.stack(list(critic.values())).sum(), discriminator)
-        nets.reality_discriminator.requires_grad_(False)
-        nets.degradation_discriminator.requires_grad_(False)
-        terms = phase.generator_losses(settings)
-        weighted = [getattr(settings.weights, name) * loss for name, loss in terms.items()]
-        if weighted:
-            compute.update(torch.stack(weighted).sum(), generator)
-        nets.reality_discriminator.requires_grad_(True)
-        nets.degradation_discriminator.requires_grad_(True)
-        return {f"{phase.name}/{name}": loss for name, loss in (terms | critic).items()}
-
-    batches = RealPairs(
-        benchmark.train, settings.batch, *config.size, seed=config.seed, steps=settings.steps
-    )
-    optimisers = {"generator": generator, "discriminator": discriminator}
-    stage = Stage("ddgan", settings.steps, batches, nets, optimisers, step)
-    fit(stage, compute, config, folder, benchmark.split_hash)
+        trunk = identity_encoder.trunk.state_dict()
+        nets.generator.content_encoder.trunk.load_state_dict(trunk)
+    nets = compute.place(nets)
+    stage = ddgan_stage(nets, benchmark, config, compute)
+    fit(stage, compute, config, folder, benchmark)
+    if stage.average is not None:
+        nets.generator.load_state_dict(stage.average.module.state_dict())
     return nets
 
 
-class SelfPhase:
-    """Self-degradation generation (section 3.3.1): equations 1 to 5.
+def ddgan_stage(nets: DDGAN, benchmark: Benchmark, config: Config, compute: Compute) -> Stage:
+    """What a training of ``nets`` consists of: batches, optimisers, and one step."""
+    settings = config.ddgan
+    betas = (settings.momentum, 0.999)
+    optimisers = {
+        name: torch.optim.Adam(player.parameters(), rate, betas, weight_decay=settings.decay)
+        for name, player, rate in (
+            ("generator", nets.generator, settings.rate),
+            ("discriminators", nets.discriminators, settings.critic_rate),
+        )
+    }
+    players = (
+        compute.wrap(nets.generator, partly=True),  # E_d' rests in one phase, the neck in the other
+        compute.wrap(nets.discriminators.reality),
+        compute.wrap(nets.discriminators.degradation),
+    )
+    compute.compiled(nets.identity_encoder)
+    average = None
+    if settings.average:
+        decay = get_ema_multi_avg_fn(settings.average)
+        average = AveragedModel(nets.generator, multi_avg_fn=decay, use_buffers=True)
+    self_degradation = SelfDegradation(config.self_degradation)
+    poor = torch.tensor(config.later.poor_cameras, dtype=torch.int64, device=compute.device)
 
-    Args:
-        nets: the networks.
-        compute: device and precision.
-        x_i: real images, (B, 3, H, W) in [0, 1].
-        x_j: F_deg(x_i).
-        x_k: other real images, for D_r.
-    """
+    def begin(number: int, batch: Batch) -> Phase:
+        if number % 2:
+            batch = batch | {f"poor_{x}": torch.isin(batch[f"camid_{x}"], poor) for x in "ik"}
+            return CrossPhase(nets, compute, config, batch, players)
+        random = compute.generator(config.seed, 1, number)
+        x_j = self_degradation(batch["image_i"], random, compute.world.rank, compute.world.size)
+        return SelfPhase(nets, compute, config, batch | {"image_j": x_j}, players)
 
-    name = "self"
+    def step(number: int, batch: Batch) -> dict[str, float]:
+        phase = begin(number, batch)
+        seen = compute.descend(
+            phase.discriminator_losses(), phase.weights, optimisers["discriminators"],
+            again=lambda: begin(number, batch).discriminator_losses(),
+        )  # fmt: skip
+        with frozen(nets.discriminators):
+            seen |= compute.descend(
+                phase.generator_losses(), phase.weights, optimisers["generator"],
+                again=lambda: begin(number, batch).generator_losses(),
+            )  # fmt: skip
+        if average is not None:
+            average.update_parameters(nets.generator)
+        return {f"{phase.name}/{name}": value for name, value in seen.items()}
 
-    def __init__(
-        self, nets: DDGAN, compute: Compute, x_i: Tensor, x_j: Tensor, x_k: Tensor
-    ) -> None:
-        self.nets, self.compute = nets, compute
-        self.x_i, self.x_j, self.x_k = x_i, x_j, x_k
-        with compute.autocast():
-            contents = nets.content_encoder.content(torch.cat([x_i, x_j]))
-            self.content_i, self.content_j = contents.chunk(2)
-            self.fakes = nets.swap(
-                self.content_i,
-                self.content_j,
-                nets.degradation_encoder(x_i),
-                nets.self_degradation_encoder(x_j),
-            )
+    batches = RealPairs(
+        benchmark.train, settings.batch, *config.size, seed=config.seed, steps=settings.steps,
+        rank=compute.world.rank, processes=compute.world.size,
+    )  # fmt: skip
 
-    def discriminator_losses(self, settings: Settings) -> Losses:
-        """What D_r and D_d minimise. D_d sees no decoded image; stage 2 needs it in any case."""
-        nets, fakes, terms = self.nets, self.fakes, {}
-        with self.compute.autocast():
-            if settings.weights.reality:
-                maps = nets.reality_discriminator(
-                    torch.cat([self.x_i, self.x_k, fakes.ab.detach(), fakes.bb.detach()])
-                )
-                x_i, x_k, x_ij, x_jj = _split(maps, 4)
-                terms["D_r"] = losses.reality_discriminator([x_i, x_k], [x_ij, x_jj])
-            scores = nets.degradation_discriminator.score(torch.cat([self.x_i, self.x_j]))
-            terms["D_d"] = losses.degradation_order(*scores.chunk(2), settings.epsilon)
-        return terms
+    def sample() -> tuple[Tensor, int]:
+        return swap_samples(nets, average, compute.send(batches[0]))
 
-    def generator_losses(self, settings: Settings) -> Losses:
-        """The terms of equation 11; those of weight 0 are not computed."""
-        nets, fakes, terms = self.nets, self.fakes, {}
-        weights, literal = settings.weights, settings.literal
-        if weights.invariable_content:
-            terms["invariable_content"] = losses.invariable_content(self.content_i, self.content_j)
-        if weights.reconstruction:
-            terms["reconstruction"] = losses.reconstruction(fakes.aa, self.x_i, fakes.ba, self.x_i)
-        with self.compute.autocast():
-            if weights.identity_preserving:
-                real_i = _teacher(nets, self.x_i)
-                wanted = _teacher(nets, self.x_j) if literal else real_i
-                x_ij, x_ji = nets.identity_encoder(torch.cat([fakes.ab, fakes.ba])).chunk(2)
-                terms["identity_preserving"] = losses.identity_preserving(
-                    x_ij, real_i, x_ji, wanted
-                )
-            if weights.reality:
-                maps = nets.reality_discriminator(torch.cat([fakes.ab, fakes.bb]))
-                terms["reality"] = losses.reality_generator(_split(maps, 2))
-            if weights.degradation:
-                judge = nets.degradation_discriminator
-                with torch.no_grad():
-                    score_i, score_j = judge.score(torch.cat([self.x_i, self.x_j])).chunk(2)
-                score_ij, score_ji = judge.score(torch.cat([fakes.ab, fakes.ba])).chunk(2)
-                terms["degradation"] = losses.degradation_ranking_self(
-                    score_i, score_ij, score_j, score_ji, settings.epsilon, literal
-                )
-        return terms
-
-
-class CrossPhase:
-    """Cross-degradation generation (section 3.3.2): equations 6 to 10.
-
-    Args:
-        nets: the networks.
-        compute: device and precision.
-        batch: image_i, image_k (B, 3, H, W) in [0, 1], label_i, label_k (B,): real pairs.
-    """
-
-    name = "cross"
-
-    def __init__(self, nets: DDGAN, compute: Compute, batch: Batch) -> None:
-        self.nets, self.compute, self.batch = nets, compute, batch
-        images = torch.cat([batch["image_i"], batch["image_k"]])
-        with compute.autocast():
-            content, self.invariant = nets.content_encoder(images)
-            codes = nets.degradation_encoder(images)
-            self.fakes = nets.swap(*content.chunk(2), *codes.chunk(2))
-
-    def discriminator_losses(self, settings: Settings) -> Losses:
-        """What D_r minimises. D_d learns nothing here: real pairs have no known order."""
-        if not settings.weights.reality:
-            return {}
-        batch, fakes = self.batch, self.fakes
-        with self.compute.autocast():
-            reality = self.nets.reality_discriminator(
-                torch.cat(
-                    [batch["image_i"], batch["image_k"], fakes.ab.detach(), fakes.ba.detach()]
-                )
-            )
-        x_i, x_k, x_ik, x_ki = _split(reality, 4)
-        return {"D_r": losses.reality_discriminator([x_i, x_k], [x_ik, x_ki])}
-
-    def generator_losses(self, settings: Settings) -> Losses:
-        """The terms of equation 12; those of weight 0 are not computed."""
-        nets, batch, fakes, terms = self.nets, self.batch, self.fakes, {}
-        weights = settings.weights
-        x_i, x_k = batch["image_i"], batch["image_k"]
-        if weights.identification:
-            logits_i, logits_k = nets.neck(self.invariant).logits.chunk(2)
-            terms["identification"] = losses.identification(
-                logits_i, batch["label_i"], logits_k, batch["label_k"]
-            )
-        if weights.reconstruction:
-            terms["reconstruction"] = losses.reconstruction(fakes.aa, x_i, fakes.bb, x_k)
-        swapped = torch.cat([fakes.ab, fakes.ba])
-        with self.compute.autocast():
-            if weights.identity_preserving:
-                real_i, real_k = _teacher(nets, torch.cat([x_i, x_k])).chunk(2)
-                x_ik, x_ki = nets.identity_encoder(swapped).chunk(2)
-                terms["identity_preserving"] = losses.identity_preserving(
-                    x_ik, real_i, x_ki, real_k
-                )
-            if weights.reality:
-                maps = nets.reality_discriminator(swapped)
-                terms["reality"] = losses.reality_generator(_split(maps, 2))
-            if weights.degradation:
-                judge = nets.degradation_discriminator
-                with torch.no_grad():
-                    score_i, score_k = judge.score(torch.cat([x_i, x_k])).chunk(2)
-                score_ik, score_ki = judge.score(swapped).chunk(2)
-                terms["degradation"] = losses.degradation_ranking_cross(
-                    score_i, score_ik, score_k, score_ki, settings.epsilon
-                )
-        return terms
+    return Stage(
+        "ddgan", settings.steps, batches, nets, optimisers, step, average=average, sample=sample
+    )
 
 
 @torch.no_grad()
-def _teacher(nets: DDGAN, images: Tensor) -> Tensor:
-    return nets.identity_encoder(images)
+def swap_samples(nets: DDGAN, average: nn.Module | None, batch: Batch) -> tuple[Tensor, int]:
+    """Rows of x_i, x_ii, x_ik, x_ki, x_kk, x_k of up to eight pairs, and six, their number."""
+    generator = nets.generator if average is None else average.module
+    was_training = generator.training
+    generator.eval()
+    x_i, x_k = batch["image_i"][:8], batch["image_k"][:8]
+    swaps = generator(x_i, x_k, synthetic=False).swaps
+    generator.train(was_training)
+    return torch.stack([x_i, *swaps, x_k], dim=1).flatten(0, 1).clamp(0, 1), 6
 
 
-def _split(maps: list[Tensor], parts: int) -> list[list[Tensor]]:
-    """Score maps of a joined batch, a list over scales, as one such list a part."""
-    chunks = [m.chunk(parts) for m in maps]
-    return [[scale[part] for scale in chunks] for part in range(parts)]
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Hold ``network`` still: gradients pass through it, but none is computed for its weights."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def check_cameras(benchmark: Benchmark, config: Config) -> None:
+    """Refuse cameras for semi-supervised ranking that are not there, or that are all there are."""
+    named, there = set(config.later.poor_cameras), {r.camid for r in benchmark.train}
+    if not named:
+        return
+    if named - there or named == there:
+        raise DireidError(
+            f"later.poor_cameras={sorted(named)}: expected some, not all, of the training cameras "
+            f"of {benchmark.name}, {sorted(there)}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,8 +11,10 @@ from direid import losses
 from direid.config import Config
 from direid.data.loaders import IdentityBatches
 from direid.data.records import Benchmark
-from direid.models import DDGAN, DFEN, IdentityNetwork
-from direid.training.engine import Batch, Compute, Losses, Stage, fit
+from direid.models import DDGAN, DFEN, Dual, IdentityNetwork
+from direid.training.compute import Batch, Compute, Losses
+from direid.training.engine import Stage, fit
+from direid.training.replay import Memory
 
 
 def train_dfen(
@@ -32,38 +35,75 @@ def train_dfen(
         compute: device and precision.
         folder: the run's.
     """
-    settings, tricks = config.dfen, config.identity
     torch.manual_seed(config.seed + 2)
-    network = DFEN(config.network, benchmark.people)
-    network.content_encoder.load_state_dict(ddgan.content_encoder.state_dict())
-    network.degradation_discriminator.load_state_dict(ddgan.degradation_discriminator.state_dict())
+    network = DFEN(config.network, benchmark.people, config.dfen, config.readings)
+    judge = ddgan.discriminators.degradation.state_dict()
+    network.content_encoder.load_state_dict(ddgan.generator.content_encoder.state_dict())
+    network.degradation_discriminator.load_state_dict(judge)
     network.identity_encoder.load_state_dict(identity.encoder.state_dict())
-    network.invariant_neck.load_state_dict(ddgan.neck.state_dict())
+    network.invariant_neck.load_state_dict(ddgan.generator.neck.state_dict())
     network.sensitive_neck.load_state_dict(identity.neck.state_dict())
-    network.to(compute.device, memory_format=torch.channels_last)
+    network = compute.place(network)
+    memory = None
+    if config.later.remembers:
+        memory = Memory(ddgan.generator, benchmark.train, config, compute)
+    fit(dfen_stage(network, memory, benchmark, config, compute), compute, config, folder, benchmark)
+    return network
+
+
+def dfen_stage(
+    network: DFEN, memory: Memory | None, benchmark: Benchmark, config: Config, compute: Compute
+) -> Stage:
+    """What a training of ``network`` consists of: batches, optimiser, and one step."""
+    settings, tricks, later = config.dfen, config.identity, config.later
     trained = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=settings.rate, weight_decay=tricks.decay)
+    player = compute.wrap(network)
+    weights: Mapping[str, float] = settings.model_dump() | later.model_dump()
 
-    def step(number: int, batch: Batch) -> Losses:
+    def terms(number: int, batch: Batch) -> Losses:
+        images, people = batch["images"], batch["labels"]
+        if memory is not None:
+            random = compute.generator(config.seed, 2, number)
+            images = torch.cat([images, memory.replay(images, random)])
         with compute.autocast():
-            seen = network(batch["images"])
-        terms = {
-            name: losses.reid(
-                part.logits, part.feature, batch["labels"], tricks.margin, tricks.smoothing
+            seen = player(images)
+        originals, replayed = halves(seen) if memory is not None else (seen, None)
+        found = losses.multi_classifier(
+            originals.branches(), people, weights, tricks.margin, tricks.smoothing,
+            compute.world.gather,
+        )  # fmt: skip
+        if later.smoothing:
+            found["smoothing"] = losses.prediction_smoothing(
+                originals.invariant.logits, replayed.invariant.logits
             )
-            for name, part in zip(("invariant", "sensitive", "both"), seen, strict=False)
-            if getattr(settings, name)
-        }
-        total = sum(getattr(settings, name) * loss for name, loss in terms.items())
-        compute.update(total, optimiser)
-        return terms
+        if later.replay:
+            found["replay"] = losses.reid(
+                replayed.invariant, people, tricks.margin, tricks.smoothing, compute.world.gather
+            )
+        return found
+
+    def step(number: int, batch: Batch) -> dict[str, float]:
+        found = terms(number, batch)
+        return compute.descend(found, weights, optimiser, again=lambda: terms(number, batch))
 
     batches = IdentityBatches(
         benchmark.train, tricks.people, tricks.images, *config.size, augment=True,
         seed=config.seed + 2, steps=settings.steps,
+        rank=compute.world.rank, processes=compute.world.size,
     )  # fmt: skip
-    stage = Stage(
-        "dfen", settings.steps, batches, network, {"adam": optimiser}, step, tricks.warmup
-    )
-    fit(stage, compute, config, folder, benchmark.split_hash)
-    return network
+    optimisers = {"adam": optimiser}
+    return Stage("dfen", settings.steps, batches, network, optimisers, step, tricks.warmup)
+
+
+def halves(seen: Dual) -> tuple[Dual, Dual]:
+    """What was seen of the first and of the second half of a batch."""
+
+    def part(number: int) -> Dual:
+        branches = {
+            name: type(branch)(*(tensor.chunk(2)[number] for tensor in branch))
+            for name, branch in seen.branches().items()
+        }
+        return Dual(**dict.fromkeys(Dual._fields) | branches)
+
+    return part(0), part(1)

@@ -1,103 +1,30 @@
-"""One training loop for all stages, and the one checkpoint that lets a killed run go on.
+"""One training loop for all stages, and how a killed run goes on.
 
 A stage is a step function: it takes the number of the step and a batch, moves its networks, and
 returns its losses by name. Batches, augmentation and every random draw are functions of
 (seed, step), so a run continued from step 100 is the run that was never stopped: bit for bit on a
-CPU, on a GPU up to the order of its sums.
+CPU, and on a GPU in deterministic mode; else up to the order of a GPU's sums.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from direid.config import Config, differences
-from direid.data.loaders import stream
+from direid.data.records import Benchmark
 from direid.errors import DireidError
+from direid.training import checkpoint, logs
+from direid.training.compute import Batch, Compute, NotFiniteError
 
-Batch = dict[str, Tensor]
-Losses = dict[str, Tensor]
-
-
-class Compute:
-    """Where and how precisely a run computes.
-
-    Args:
-        device: "auto" (CUDA, then Apple's MPS, then CPU) or a device that torch knows.
-        precision: "float32", "bfloat16" or "float16" (mixed). Losses stay in float32.
-
-    Raises:
-        DireidError: the device is unknown or absent, or cannot do the precision.
-    """
-
-    def __init__(self, device: str = "auto", precision: str = "float32") -> None:
-        self.device = find_device(device)
-        self.dtype = getattr(torch, precision)
-        if precision == "float16" and self.device.type == "cpu":
-            raise DireidError(
-                "precision 'float16' needs a GPU; on a CPU choose float32 or bfloat16"
-            )
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "float16")
-
-    def autocast(self) -> AbstractContextManager:
-        """The context in which networks run."""
-        mixed = self.dtype != torch.float32
-        return torch.autocast(self.device.type, dtype=self.dtype if mixed else None, enabled=mixed)
-
-    def update(self, loss: Tensor, optimiser: Optimizer) -> None:
-        """Back-propagate ``loss`` and step ``optimiser``."""
-        optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.step(optimiser)
-
-    def send(self, batch: Batch) -> Batch:
-        """A batch on the device, channels last where it holds images."""
-        return {name: self._send(tensor) for name, tensor in batch.items()}
-
-    def _send(self, tensor: Tensor) -> Tensor:
-        layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
-        return tensor.to(self.device, non_blocking=True, memory_format=layout)
-
-    def generator(self, *seeds: int) -> torch.Generator:
-        """A random generator on the device that depends on ``seeds`` alone."""
-        mixed = 0
-        for seed in seeds:
-            mixed = (mixed * 1_000_003 + seed + 1) % (2**63)
-        return torch.Generator(self.device).manual_seed(mixed)
-
-
-def find_device(name: str) -> torch.device:
-    """The device called ``name``; "auto" is the best one present.
-
-    Raises:
-        DireidError: torch does not know it or this machine does not have it.
-    """
-    if name == "auto":
-        mps = torch.backends.mps.is_available()
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise DireidError(
-            f"device {name!r} cannot be used: choose auto, cpu, cuda, cuda:1, ... or mps"
-        )
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # torch raises many kinds for a device that is not there
-        raise DireidError(f"device {name!r} cannot be used: {_reason(error)}") from None
-    return torch.device("cpu") if kind == "cpu" else device  # cpu:3 is the same CPU
+Sample = Callable[[], tuple[Tensor, int]]
 
 
 @dataclass
@@ -109,8 +36,10 @@ class Stage:
     batches: Dataset
     networks: nn.Module
     optimisers: dict[str, Optimizer]
-    step: Callable[[int, Batch], Losses]
+    step: Callable[[int, Batch], dict[str, float]]
     warmup: float = 0.0  # share of the steps in which the rate rises
+    average: nn.Module | None = None  # a moving average of some networks
+    sample: Sample | None = None  # images (N, 3, H, W) to look at, and how many stand in a row
     rates: dict[str, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,156 +58,120 @@ class Stage:
                 group["lr"] = rate * factor
 
 
-def fit(stage: Stage, compute: Compute, config: Config, folder: Path, split_hash: str) -> None:
+def fit(stage: Stage, compute: Compute, config: Config, folder: Path, benchmark: Benchmark) -> None:
     """Train ``stage`` to its last step, from its checkpoint in ``folder`` if there is one.
 
     Writes ``folder/checkpoints/NAME.pt`` (atomically, every ``config.save_every`` steps and at the
-    end) and ``folder/logs/NAME.jsonl``, the losses of two steps in a row (stage 1 takes turns)
-    every ``config.log_every`` steps.
+    end), ``folder/logs/NAME.jsonl`` (the losses of two steps in a row, for stage 1 takes turns,
+    every ``config.log_every`` steps), the same for TensorBoard in ``folder/tensorboard`` if it is
+    installed, and ``folder/samples`` every ``config.sample_every`` steps.
 
     Raises:
-        DireidError: a loss is not finite (named, with the step and the last good checkpoint), or
-            the checkpoint belongs to another split or configuration.
+        DireidError: a loss or gradient is not finite (named, with the step and the last good
+            checkpoint), a checkpoint cannot be written, or the one that is there belongs to another
+            split or configuration.
     """
-    checkpoint = folder / "checkpoints" / f"{stage.name}.pt"
-    log = folder / "logs" / f"{stage.name}.jsonl"
-    start, seconds = _resume(stage, compute, config, checkpoint, split_hash)
+    path = folder / "checkpoints" / f"{stage.name}.pt"
+    start, seconds = _resume(stage, compute, config, path, benchmark)
     began = time.perf_counter() - seconds
-    _keep_lines_before(log, start)
-    if start == stage.steps:
-        return
+    first = compute.world.first
+    log = logs.Log(folder, stage.name, start) if first else logs.Silence()
     stage.networks.train()
-    batches = stream(stage.batches, start, config.workers)
-    bar = tqdm(
-        batches, desc=f"{stage.name:<9}", total=stage.steps, initial=start, unit="step",
-        dynamic_ncols=True, mininterval=0.5, smoothing=0.05,
+    quiet = {} if first else {"disable": True}  # else the environment may say so
+    steps = tqdm(
+        compute.batches(stage.batches, start, config.workers),
+        desc=f"{stage.name:<9}", total=stage.steps, initial=start, unit="step",
+        dynamic_ncols=True, mininterval=0.5, smoothing=0.05, **quiet,
     )  # fmt: skip
-    with log.open("a") as lines, bar:
-        for step, batch in enumerate(bar, start=start):
-            stage.schedule(step)
-            losses = stage.step(step, compute.send(batch))
-            compute.scaler.update()
-            values = _finite(losses, stage.name, step, checkpoint)
-            done = step + 1
-            if step % config.log_every < 2 or done == stage.steps:
-                lines.write(json.dumps({"step": step, **values}) + "\n")
-                lines.flush()
-            if done % config.save_every == 0 or done == stage.steps:
-                seconds = time.perf_counter() - began
-                progress = {"step": done, "seconds": seconds, "split_hash": split_hash}
-                save(progress | _state(stage, compute, config), checkpoint)
-
-
-def save(state: dict, path: Path) -> None:
-    """Write tensors and plain containers to ``path`` so that a reader sees the old file or the new.
-
-    Raises:
-        DireidError: the disk is full or the folder cannot be written; the old file is untouched.
-    """
-    partial = path.with_suffix(".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
-        raise DireidError(f"{path}: cannot save the checkpoint ({error})") from None
+        with compute.rules(), steps:
+            for step, batch in enumerate(steps, start=start):
+                stage.schedule(step)
+                try:
+                    losses = stage.step(step, batch)
+                except NotFiniteError as error:
+                    good = f"last good checkpoint: {path}" if path.exists() else "none saved yet"
+                    raise DireidError(f"{stage.name}: {error} at step {step} ({good})") from None
+                compute.scaler.update()
+                done = step + 1
+                if step % config.log_every < 2 or done == stage.steps:
+                    log.write(step, losses)
+                if first and stage.sample and _now(done, config.sample_every, stage.steps):
+                    log.picture(done, *stage.sample())
+                if _now(done, config.save_every, stage.steps):
+                    seconds = time.perf_counter() - began
+                    _save(stage, compute, config, benchmark, done, seconds, path)
+    finally:
+        log.close()
+    if not stage.steps and not path.exists():
+        _save(stage, compute, config, benchmark, 0, 0.0, path)
 
 
-def load(path: Path) -> dict:
-    """Read what :func:`save` wrote, onto the CPU; only tensors and plain containers are taken.
-
-    Raises:
-        DireidError: the file is missing or is not such a checkpoint.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise DireidError(f"{path}: no such checkpoint") from None
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise DireidError(
-            f"{path}: not a readable checkpoint ({_reason(error)}); delete it to train this stage "
-            "again"
-        ) from None
-    if not isinstance(state, dict) or not {"step", "networks", "split_hash"} <= state.keys():
-        raise DireidError(f"{path}: not a readable checkpoint (direid did not write it)")
-    return state
+def _now(done: int, every: int, steps: int) -> bool:
+    return bool(every) and (done % every == 0 or done == steps)
 
 
-def restore(networks: nn.Module, state: dict, path: Path, split_hash: str) -> None:
-    """Put the weights of ``state``, read from ``path``, into ``networks``.
-
-    Raises:
-        DireidError: they have other sizes, or were trained on another split, whose training people
-            may be among those to be tested.
-    """
-    if state["split_hash"] != split_hash:
-        raise DireidError(
-            f"{path}: trained on split {state['split_hash'][:12]}, asked to work on split "
-            f"{split_hash[:12]}: its training people may be this split's test people"
+def _save(
+    stage: Stage,
+    compute: Compute,
+    config: Config,
+    benchmark: Benchmark,
+    done: int,
+    seconds: float,
+    path: Path,
+) -> None:
+    """Everything that the rest of the training depends on, in one file."""
+    if compute.world.first:
+        checkpoint.save(
+            {
+                "step": done,
+                "seconds": seconds,
+                "settings": config.training_settings(),
+                "precision": compute.precision,
+                "split_hash": benchmark.split_hash,
+                "trained_on": {
+                    "benchmark": benchmark.name,
+                    "people": sorted({int(record.pid) for record in benchmark.train}),
+                },
+                "networks": stage.networks.state_dict(),
+                "average": stage.average.state_dict() if stage.average is not None else None,
+                "optimisers": {name: o.state_dict() for name, o in stage.optimisers.items()},
+                "schedule": {"steps": stage.steps, "warmup": stage.warmup, "rates": stage.rates},
+                "scaler": compute.scaler.state_dict(),
+                "random": checkpoint.random_states(compute.device),
+            },
+            path,
         )
-    try:
-        networks.load_state_dict(state["networks"])
-    except RuntimeError as error:
-        raise DireidError(f"{path}: weights of another network ({_reason(error)})") from None
-
-
-def _state(stage: Stage, compute: Compute, config: Config) -> dict:
-    return {
-        "settings": config.training_settings(),
-        "networks": stage.networks.state_dict(),
-        "optimisers": {name: o.state_dict() for name, o in stage.optimisers.items()},
-        "scaler": compute.scaler.state_dict(),
-    }
+    compute.world.wait()
 
 
 def _resume(
-    stage: Stage, compute: Compute, config: Config, checkpoint: Path, split_hash: str
+    stage: Stage, compute: Compute, config: Config, path: Path, benchmark: Benchmark
 ) -> tuple[int, float]:
-    if not checkpoint.exists():
+    if not path.exists():
+        compute.world.wait()
         return 0, 0.0
-    state = load(checkpoint)
-    restore(stage.networks, state, checkpoint, split_hash)
+    state = checkpoint.load(path)
+    if state["split_hash"] != benchmark.split_hash:
+        raise DireidError(
+            f"{path}: trained on split {state['split_hash'][:12]}, asked to go on with split "
+            f"{benchmark.split_hash[:12]}: its training people may be this split's test people"
+        )
+    checkpoint.restore(stage.networks, state, path, average=False)
     if changed := differences(state["settings"], config.training_settings()):
-        raise DireidError(f"{checkpoint}: trained with other settings ({changed})")
+        raise DireidError(f"{path}: trained with other settings ({changed})")
     if state["step"] > stage.steps:
-        raise DireidError(f"{checkpoint}: already at step {state['step']}, asked for {stage.steps}")
+        raise DireidError(f"{path}: already at step {state['step']}, asked for {stage.steps}")
+    if state["step"] < stage.steps and state["precision"] != compute.precision:
+        raise DireidError(
+            f"{path}: trained in {state['precision']}, asked to go on in {compute.precision}; "
+            f"go on with --set precision={state['precision']}"
+        )
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
+    if stage.average is not None:
+        stage.average.load_state_dict(state["average"])
     compute.scaler.load_state_dict(state["scaler"])
+    checkpoint.restore_random_states(state["random"], compute.device)
+    compute.world.wait()
     return state["step"], state["seconds"]
-
-
-def _keep_lines_before(log: Path, start: int) -> None:
-    """Cut what a killed run wrote after its last checkpoint, and a line that it did not finish."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for line in log.read_text().splitlines(keepends=True) if log.exists() else []:
-        try:
-            step = json.loads(line)["step"]
-        except ValueError:
-            continue
-        if line.endswith("\n") and step < start:
-            kept.append(line)
-    log.write_text("".join(kept))
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _finite(losses: Losses, name: str, step: int, checkpoint: Path) -> dict[str, float]:
-    if not losses:  # all terms of this kind of step have weight 0
-        return {}
-    values = torch.stack([loss.detach().float() for loss in losses.values()]).tolist()
-    named = dict(zip(losses, values, strict=True))
-    for term, value in named.items():
-        if not math.isfinite(value):
-            good = (
-                f"last good checkpoint: {checkpoint}" if checkpoint.exists() else "none saved yet"
-            )
-            raise DireidError(f"{name}: loss {term!r} became {value} at step {step} ({good})")
-    return {term: round(value, 6) for term, value in named.items()}

@@ -12,7 +12,8 @@ from direid.config import Config
 from direid.data.loaders import IdentityBatches
 from direid.data.records import Benchmark
 from direid.models import IdentityNetwork
-from direid.training.engine import Batch, Compute, Losses, Stage, fit
+from direid.training.compute import Batch, Compute, Losses
+from direid.training.engine import Stage, fit
 
 
 def train_identity(
@@ -35,38 +36,48 @@ def train_identity(
         compute: device and precision.
         folder: the run's.
     """
-    settings = config.identity
     torch.manual_seed(config.seed)
     network = IdentityNetwork(config.network, benchmark.people, bnneck=tricks)
     if config.network.pretrained:
         network.encoder.trunk.load_imagenet()
-    network.to(compute.device, memory_format=torch.channels_last)
+    network = compute.place(network)
+    stage = identity_stage(name, steps, tricks, network, benchmark, config, compute)
+    fit(stage, compute, config, folder, benchmark)
+    return network
+
+
+def identity_stage(
+    name: str,
+    steps: int,
+    tricks: bool,
+    network: IdentityNetwork,
+    benchmark: Benchmark,
+    config: Config,
+    compute: Compute,
+) -> Stage:
+    """What a training of ``network`` consists of: batches, optimiser, and one step."""
+    settings = config.identity
     optimiser = torch.optim.Adam(
         network.parameters(), lr=settings.rate, weight_decay=settings.decay
     )
+    player = compute.wrap(network)
 
-    def step(number: int, batch: Batch) -> Losses:
+    def terms(batch: Batch) -> Losses:
+        people = batch["labels"]
         with compute.autocast():
-            seen = network(batch["images"])
+            seen = player(batch["images"])
+        smoothing = settings.smoothing if tricks else 0.0
+        found = {"identification": cross_entropy(seen.logits, people, label_smoothing=smoothing)}
         if tricks:
-            smoothing = settings.smoothing
-            terms = {
-                "identification": cross_entropy(
-                    seen.logits, batch["labels"], label_smoothing=smoothing
-                ),
-                "triplet": losses.batch_hard_triplet(
-                    seen.feature, batch["labels"], settings.margin
-                ),
-            }
-        else:
-            terms = {"identification": cross_entropy(seen.logits, batch["labels"])}
-        compute.update(torch.stack(list(terms.values())).sum(), optimiser)
-        return terms
+            whole = compute.world.gather(seen.feature), compute.world.gather(people)
+            found["triplet"] = losses.batch_hard_triplet(*whole, settings.margin)
+        return found
+
+    def step(number: int, batch: Batch) -> dict[str, float]:
+        return compute.descend(terms(batch), {}, optimiser, again=lambda: terms(batch))
 
     batches = IdentityBatches(
         benchmark.train, settings.people, settings.images, *config.size, augment=tricks,
-        seed=config.seed, steps=steps,
+        seed=config.seed, steps=steps, rank=compute.world.rank, processes=compute.world.size,
     )  # fmt: skip
-    stage = Stage(name, steps, batches, network, {"adam": optimiser}, step, settings.warmup)
-    fit(stage, compute, config, folder, benchmark.split_hash)
-    return network
+    return Stage(name, steps, batches, network, {"adam": optimiser}, step, settings.warmup)

@@ -1,0 +1,39 @@
+"""Every number of a run, typed, checked, and saved beside the run that used it."""
+
+from direid.config.presets import (
+    ABLATIONS,
+    LITERAL,
+    PRESETS,
+    differences,
+    load_preset,
+    parse_settings,
+    read_config,
+)
+from direid.config.settings import (
+    DDGAN,
+    DFEN,
+    Config,
+    Identity,
+    Later,
+    Network,
+    Readings,
+    Weights,
+)
+
+__all__ = [
+    "ABLATIONS",
+    "DDGAN",
+    "DFEN",
+    "LITERAL",
+    "PRESETS",
+    "Config",
+    "Identity",
+    "Later",
+    "Network",
+    "Readings",
+    "Weights",
+    "differences",
+    "load_preset",
+    "parse_settings",
+    "read_config",
+]

@@ -1,0 +1,118 @@
+"""All stages of a run in one folder: trained in turn, finished after a kill, loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from direid.config import Config
+from direid.data.records import Benchmark
+from direid.errors import DireidError
+from direid.models import DDGAN, DFEN, IdentityNetwork
+from direid.training import checkpoint
+from direid.training.compute import Compute
+from direid.training.ddgan import train_ddgan
+from direid.training.dfen import train_dfen
+from direid.training.identity import train_identity
+
+BASELINES = ("resnet", "tricks")
+METHOD = ("identity", "ddgan", "dfen")  # DI-REID's own, each built on those before it
+STAGES = (*BASELINES, *METHOD)
+
+
+@dataclass
+class Networks:
+    """What a run has trained; None where a stage was left out."""
+
+    resnet: IdentityNetwork | None = None
+    tricks: IdentityNetwork | None = None
+    identity: IdentityNetwork | None = None
+    ddgan: DDGAN | None = None
+    dfen: DFEN | None = None
+
+
+def wanted_stages(names: Sequence[str]) -> tuple[str, ...]:
+    """The named stages and those that they build on, in order.
+
+    Raises:
+        DireidError: a stage that there is not.
+    """
+    if unknown := [name for name in names if name not in STAGES]:
+        raise DireidError(f"unknown stage {unknown[0]!r}: choose from {', '.join(STAGES)}")
+    last = max((METHOD.index(name) for name in names if name in METHOD), default=-1)
+    baselines = tuple(name for name in BASELINES if name in names)
+    return baselines + METHOD[: last + 1]
+
+
+def train(
+    config: Config,
+    benchmark: Benchmark,
+    compute: Compute,
+    out: Path,
+    stages: Sequence[str] = STAGES,
+) -> Networks:
+    """``stages``, and those that they build on, in turn; a finished one is only loaded.
+
+    Raises:
+        DireidError: see :func:`direid.training.engine.fit`; or batches that the processes cannot
+            share equally.
+    """
+    stages = wanted_stages(stages)
+    compute.world.check_divides(
+        identity__people=config.identity.people, ddgan__batch=config.ddgan.batch
+    )
+    common = (benchmark, config, compute, out)
+    nets = Networks()
+    if "resnet" in stages:
+        nets.resnet = train_identity("resnet", config.fair_steps, False, *common)
+    if "tricks" in stages:
+        nets.tricks = train_identity("tricks", config.fair_steps, True, *common)
+    if "identity" in stages:
+        nets.identity = train_identity("identity", config.identity.steps, True, *common)
+    if "ddgan" in stages:
+        nets.ddgan = train_ddgan(nets.identity.encoder, *common)
+    if "dfen" in stages:
+        nets.dfen = train_dfen(nets.ddgan, nets.identity, *common)
+    return nets
+
+
+def load_networks(out: Path, compute: Compute, config: Config, benchmark: Benchmark) -> Networks:
+    """The networks of the stages that a run has finished, to be tested on ``benchmark``.
+
+    Raises:
+        DireidError: none is there, or one is damaged, unfinished, or was trained on people whom
+            the benchmark tests.
+    """
+    steps = dict.fromkeys(BASELINES, config.fair_steps) | {
+        "identity": config.identity.steps,
+        "ddgan": config.ddgan.steps,
+        "dfen": config.dfen.steps,
+    }
+    nets = Networks()
+    for name, wanted in steps.items():
+        path = out / "checkpoints" / f"{name}.pt"
+        if not path.exists():
+            continue
+        state = checkpoint.load(path)
+        if state["step"] < wanted:
+            raise DireidError(
+                f"{path}: stopped at step {state['step']} of {wanted}; finish it with --resume"
+            )
+        checkpoint.check_unseen(state, path, benchmark)
+        network = _empty(name, len(state["trained_on"]["people"]), config)
+        checkpoint.restore(network, state, path)
+        setattr(nets, name, compute.place(network))
+    if nets == Networks():
+        raise DireidError(f"{out / 'checkpoints'}: no trained stage there; train one first")
+    return nets
+
+
+def _empty(name: str, people: int, config: Config) -> nn.Module:
+    if name == "ddgan":
+        return DDGAN(config.network, people)
+    if name == "dfen":
+        return DFEN(config.network, people, config.dfen, config.readings)
+    return IdentityNetwork(config.network, people, bnneck=name != "resnet")
