@@ -10,11 +10,13 @@ from typing import NoReturn
 
 from direid.config import (
     ABLATIONS,
+    LITERAL,
     PRESETS,
     Config,
     load_preset,
     parse_settings,
     read_config,
+    with_changes,
 )
 from direid.errors import DireidError
 
@@ -60,14 +62,12 @@ def _train(options: argparse.Namespace) -> None:
     from direid.training.compute import Compute
     from direid.training.stages import train, wanted_stages
 
-    stages = wanted_stages(options.stages.split(","))
+    stages = wanted_stages([name.strip() for name in options.stages.split(",") if name.strip()])
     config = _config(options)
     compute = Compute.of(config)
-    try:
-        benchmark = open_run(config, compute, options.out, options.resume)
-        train(config, benchmark, compute, options.out, stages)
-    finally:
-        compute.world.leave()
+    benchmark = open_run(config, compute, options.out, options.resume)
+    train(config, benchmark, compute, options.out, stages)
+    compute.world.leave()  # not after an error: torchrun ends the others, who may never come here
     if compute.world.first:
         print(f"trained {', '.join(stages)}: {options.out / 'checkpoints'}")
         print(f"evaluate with: direid evaluate --run {options.out}")
@@ -81,10 +81,10 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     config = read_config(options.run / "config.json")
     changed = {"root": options.root, "device": options.device, "seed": options.seed}
+    changed = {key: value for key, value in changed.items() if value is not None}
     if options.data:  # another benchmark has another folder, or none
-        changed |= {"data": options.data}
-        config = config.model_copy(update={"root": None})
-    config = config.model_copy(update={k: v for k, v in changed.items() if v is not None})
+        changed = {"root": None} | changed | {"data": options.data}
+    config = with_changes(config, changed)
     compute = Compute(config.device, config.precision)
     benchmark = load_benchmark(config)
     networks = load_networks(options.run, compute, config, benchmark)
@@ -95,6 +95,10 @@ def _config(options: argparse.Namespace) -> Config:
     root = options.root.resolve() if options.root else None
     given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
     settings = parse_settings(options.set) | {k: v for k, v in given.items() if v is not None}
+    if options.literal:
+        settings = {"readings": LITERAL["readings"] | settings.get("readings", {})} | {
+            key: value for key, value in settings.items() if key != "readings"
+        }
     return load_preset(options.preset, settings, options.ablation)
 
 
@@ -204,6 +208,8 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add("--resume", action="store_true", help="continue the run in --out")
     add("--ablation", metavar="NAME", help=f"leave a part away: {', '.join(ABLATIONS)}")
+    add("--literal", action="store_true",
+        help="read every equation as printed, also where it contradicts another")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE",
         help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to see."""
+"""The one exception that a user is meant to see, and others in a line."""
 
 
 class DireidError(Exception):
@@ -7,3 +7,8 @@ class DireidError(Exception):
     The message is one line that names the file or value at fault and what was expected. The command
     line prints it and exits with code 2; a notebook shows it like any exception.
     """
+
+
+def one_line(error: Exception) -> str:
+    """The kind of an error and what it says, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".removesuffix(": ")

@@ -107,8 +107,8 @@ def draw_pictures(
     query, gallery = benchmark.query, benchmark.gallery
     shown: list[Shown] = []
 
-    painted = bool(config.ddgan.steps and config.ddgan.weights.reconstruction)
-    if painted:  # else there is nothing to see
+    decoded = bool(config.ddgan.steps and config.ddgan.weights.reconstruction)
+    if decoded:  # else there is nothing to see
         shown += _decoded(ddgan, benchmark, config, compute)
 
     shown.append((
@@ -133,7 +133,7 @@ def draw_pictures(
     known = None not in levels
     colours = np.array(levels if known else [record.camid for record in query + gallery])
     label = "true degradation level" if known else "camera"
-    if painted and len(codes) >= 5:  # fewer points have no neighbourhoods
+    if decoded and len(codes) >= 5:  # fewer points have no neighbourhoods
         shown.append((
             "degradation_codes", figures.degradation_tsne(codes, colours, config.seed, label),
             f"Degradation codes of all test images, laid out by t-SNE (figure 7), by {label}.",
@@ -186,7 +186,7 @@ def _decoded(
     donors = [*_spread(gallery, 1), *_spread(query, 4)]
     contents = _load([*_spread(gallery, 3, offset=1), *_spread(query, 2, offset=1)], config)
     donated = _load(donors, config)
-    swapped = swaps(ddgan, contents.to(compute.device), donated.to(compute.device)).cpu()
+    swapped = swaps(ddgan, compute.to_device(contents), compute.to_device(donated)).cpu()
     yield (
         "swaps", figures.swap_grid(contents, donated, swapped),
         "Swapped degradations (figures 5 and 6 of the paper): each row keeps the content of its "
@@ -195,7 +195,7 @@ def _decoded(
         "column, decoded like a sharp donor, is crisper than those decoded like poor ones.",
     )  # fmt: skip
 
-    real = _load([*_spread(gallery, 5), *_spread(query, 2)], config).to(compute.device)
+    real = compute.to_device(_load([*_spread(gallery, 5), *_spread(query, 2)], config))
     degrade = SelfDegradation(config.self_degradation)
     made = reconstructions(ddgan, real, degrade, compute.generator(config.seed))
     first = made.pop("decoded")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from direid import data
-from direid.config import Config, differences, read_config
+from direid.config import Config, differences, load_preset, read_config
 from direid.data.records import PARTS, Benchmark, read_image, save_split
 from direid.degradations import SelfDegradation
 from direid.errors import DireidError
@@ -23,7 +23,7 @@ from direid.pictures import draw_pictures
 from direid.training import checkpoint
 from direid.training.compute import Compute
 from direid.training.ddgan import check_cameras
-from direid.training.stages import STAGES, Networks, train
+from direid.training.stages import STAGES, Networks, check_shares, train
 
 Embedding = Callable[[Tensor], Tensor]
 METHODS = {
@@ -34,8 +34,17 @@ METHODS = {
     "started from E_id",
     "DI-REID, f_inv": "f_inv of the final network alone, through its own neck",
     "DI-REID, f_sen": "f_sen of the final network alone, through its own neck, without attention",
-    "DI-REID": "f_inv and attended f_sen joined (equation 13), a vector longer than a baseline's",
 }
+
+
+def describe(method: str, config: Config) -> str:
+    """What a method of the report is; for DI-REID itself that depends on the settings."""
+    if method != "DI-REID":
+        return METHODS[method]
+    if not config.dfen.both:
+        return f"{'f_inv' if config.dfen.invariant else 'f_sen'} alone, trained alone"
+    sensitive = "attended f_sen" if config.dfen.attention else "f_sen, without attention,"
+    return f"f_inv and {sensitive} joined (equation 13), a vector longer than a baseline's"
 
 
 def run(config: Config, out: Path, resume: bool = False) -> dict:
@@ -44,8 +53,8 @@ def run(config: Config, out: Path, resume: bool = False) -> dict:
     Args:
         config: the whole run.
         out: a new or empty folder; one that holds a run is continued if ``resume``, else refused.
-        resume: continue the run in ``out``, whose settings must be the same ones: device, root
-            and workers may differ.
+        resume: continue the run in ``out``, whose settings must be the same ones, except for where
+            it computes and what it writes when.
 
     Returns:
         The report, as in ``out/report.json``.
@@ -96,6 +105,8 @@ def open_run(config: Config, compute: Compute, out: Path, resume: bool) -> Bench
         DireidError: bad settings, data or folder; the folder is as it was.
     """
     SelfDegradation(config.self_degradation)  # an unknown one must stop the run now, not in stage 1
+    check_shares(config, compute)
+    config = config.model_copy(update={"precision": compute.precision})  # what "auto" came to
     if compute.world.first:
         _check_folder(config, out, resume)
     benchmark = load_benchmark(config)
@@ -143,7 +154,7 @@ class Results:
 
 
 def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: Compute) -> Results:
-    """Single-shot CMC and mAP of every method in :data:`METHODS`."""
+    """Single-shot CMC and mAP of every method that was trained."""
     methods = _methods(networks, config)
     query, gallery = benchmark.query, benchmark.gallery
     pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
@@ -173,7 +184,7 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
 
 
 def _methods(nets: Networks, config: Config) -> dict[str, tuple[nn.Module, Embedding]]:
-    """Each of :data:`METHODS` that was trained: its network, and images to vectors."""
+    """Every method that was trained: its network, and images to vectors."""
     found: dict[str, tuple[nn.Module, Embedding]] = {}
     for name, network in (
         ("ResNet", nets.resnet), ("ResNet + tricks", nets.tricks),
@@ -189,9 +200,9 @@ def _methods(nets: Networks, config: Config) -> dict[str, tuple[nn.Module, Embed
         )
     dfen = nets.dfen
     if dfen is not None:
-        if config.dfen.invariant:
+        if config.dfen.invariant and config.dfen.both:
             found["DI-REID, f_inv"] = dfen, lambda x: dfen(x).invariant.retrieval
-        if config.dfen.sensitive:
+        if config.dfen.sensitive and config.dfen.both:
             found["DI-REID, f_sen"] = dfen, lambda x: dfen(x).sensitive.retrieval
         found["DI-REID"] = dfen, dfen.embed
     return found
@@ -215,6 +226,11 @@ def _check_folder(config: Config, out: Path, resume: bool) -> None:
     saved = read_config(out / "config.json")
     if changed := differences(saved.training_settings(), config.training_settings()):
         raise DireidError(f"{out}: --resume with other settings than its run's ({changed})")
+    if saved.precision != config.precision:
+        raise DireidError(
+            f"{out}: its run computes in {saved.precision}, asked to go on in {config.precision}; "
+            f"go on with --set precision={saved.precision}"
+        )
 
 
 def _report(
@@ -237,13 +253,18 @@ def _report(
     full = budget(config.identity.steps + config.dfen.steps, config.ddgan.steps)
     parts = benchmark.train, benchmark.query, benchmark.gallery
     environment = report.environment(compute.device)
+    preset = load_preset(config.preset, {"data": config.data, "seed": config.seed})
+    changed = differences(preset.training_settings(), config.training_settings())
     return {
-        "title": f"DI-REID on {benchmark.name}, preset {config.preset}",
+        "title": f"DI-REID on {benchmark.name}, preset {config.preset}"
+        + (f", changed ({changed})" if changed else ""),
         "rows": results.rows,
         "paired": results.paired,
-        "methods": {row["method"]: METHODS[row["method"]] for row in results.rows},
+        "methods": {row["method"]: describe(row["method"], config) for row in results.rows},
         "by_level": results.by_level,
-        "config": config.model_dump(mode="json", exclude={"root"}),  # a path of this machine
+        # without root, a path of this machine
+        "config": config.model_dump(mode="json", exclude={"root"})
+        | {"precision": compute.precision},
         "data": {
             "name": benchmark.name,
             "protocol": benchmark.protocol,
@@ -261,7 +282,6 @@ def _report(
             "f_inv after stage 1": stage_1,
             "DI-REID": full,
         },
-        "precision": compute.precision,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         **environment,
     }

@@ -14,6 +14,7 @@ from PIL import Image
 
 from direid import data
 from direid.cli import main
+from direid.config import LITERAL
 from direid.data import folder
 from direid.data.paper_dolls import paper_dolls
 
@@ -147,11 +148,36 @@ def test_networks_are_tested_on_others_but_not_on_whom_they_learnt(
 def test_an_ablation_is_reported_without_what_it_lacks(images: Path, tmp_path: Path) -> None:
     for ablation, lacks in (("without_dil", "f_inv after stage 1"), ("f_inv_only", "f_sen")):
         out = tmp_path / ablation
-        assert main(arguments(images, out, "--ablation", ablation)) == 0
+        words = arguments(images, out, "--ablation", ablation)
+        if ablation == "without_dil":
+            at = words.index("ddgan.steps=6")
+            del words[at - 1 : at + 1]
+        assert main(words) == 0
         report = json.loads((out / "report.json").read_text())
         methods = [row["method"] for row in report["rows"]]
         assert "DI-REID" in methods and not any(lacks in method for method in methods)
         assert set(report["methods"]) == set(methods)
+        said = {"without_dil": "f_inv and f_sen, without attention,", "f_inv_only": "f_inv alone"}
+        assert report["methods"]["DI-REID"].startswith(said[ablation])
+        assert "dfen." in report["title"]
+
+
+def test_a_refused_run_leaves_its_folder_as_it_was(images, finished, tmp_path, capsys) -> None:
+    before = {p.name: p.read_bytes() for p in finished.glob("*.json")}
+    more = ["--resume", "--set", "precision=bfloat16"]
+    line = refused(capsys, *arguments(images, finished, *more))
+    assert "computes in float32" in line and "--set precision=float32" in line
+    assert {p.name: p.read_bytes() for p in finished.glob("*.json")} == before
+    assert "seed: " in refused(capsys, "evaluate", "--run", str(finished), "--seed", "-1")
+
+
+def test_every_equation_can_be_read_as_printed_by_one_word(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "printed"
+    words = [*train_words(images, out, "--literal"), "--stages", "identity, ",
+             "--set", "readings.equation_5=x_j"]  # fmt: skip
+    assert main(words) == 0
+    readings = json.loads((out / "config.json").read_text())["readings"]
+    assert readings == LITERAL["readings"] | {"equation_5": "x_j"}
 
 
 def test_equal_seeds_give_equal_reports(images: Path, finished: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from direid.config import Config, load_preset
 from direid.errors import DireidError
 from direid.models import DDGAN, DFEN, IdentityNetwork
-from direid.training.compute import Compute, NotFiniteError
+from direid.training.compute import Compute, NotFiniteError, find_device
 from direid.training.ddgan import ddgan_stage
 from direid.training.dfen import dfen_stage
 from direid.training.engine import fit
@@ -28,6 +28,18 @@ def test_unknown_device_is_one_line(name: str) -> None:
 
 def test_a_numbered_cpu_is_the_cpu() -> None:
     assert Compute("cpu:3").device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("name", "index"), [("auto", 0), ("cuda", 0), ("cuda:1", 1)])
+def test_a_gpu_has_a_number(name: str, index: int, monkeypatch) -> None:
+    """Some calls want it; here the driver is missing, so what would reach it is caught."""
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch, "zeros", lambda *a, device: torch.ones(1))
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
+    assert find_device(name) == torch.device("cuda", index)
+    assert chosen == [index]
 
 
 def test_float16_on_a_cpu_is_refused() -> None:
@@ -111,6 +123,22 @@ def test_the_scaler_skips_an_overflow_and_is_updated_once_an_iteration(
     stage.step(0, stage.batches[0])
     compute.scaler.update()
     assert not all(map(torch.equal, nets.generator.parameters(), before))
+
+
+def test_a_phase_in_which_nobody_moves_leaves_the_scale_alone(benchmark, small, tmp_path) -> None:
+    off = dict.fromkeys(type(load_preset("tiny").ddgan.weights).model_fields, 0)
+    settings = small | {"ddgan": small["ddgan"] | {"weights": off | {"identification": 1}},
+                        "readings": {"ranking": "printed"}}  # fmt: skip
+    config, compute = load_preset("tiny", settings), Halving(2.0**10)
+    nets = compute.place(DDGAN(config.network, benchmark.people))
+    fit(ddgan_stage(nets, benchmark, config, compute), compute, config, tmp_path, benchmark)
+    assert compute.scaler.get_scale() == 2.0**11  # two of four steps moved somebody
+
+
+def test_a_finished_stage_may_have_had_no_scale(benchmark, small, tmp_path: Path) -> None:
+    config = load_preset("tiny", small)
+    train(config, benchmark, Compute("cpu"), tmp_path, ("identity",))
+    assert train(config, benchmark, Halving(1.0), tmp_path, ("identity",)).identity is not None
 
 
 def test_scaled_gradients_move_as_unscaled_ones_and_are_clipped_unscaled() -> None:

@@ -13,6 +13,7 @@ from direid.config import (
     load_preset,
     parse_settings,
     read_config,
+    with_changes,
 )
 from direid.errors import DireidError
 
@@ -43,6 +44,11 @@ def test_lists_and_booleans_are_read() -> None:
         ({"ddgan": {"steps": 0}}, "^ddgan.steps=0 trains no D_d.*set dfen.attention=false"),
         ({"dfen": {"both": 0}}, "^dfen: both=0 leaves one branch.*got 0.5 and 0.5$"),
         ({"later": {"replay": 1}, "dfen": {"invariant": 0}}, "^later.smoothing.*dfen.invariant=0"),
+        ({"later": {"poor_cameras": [1]}, "readings": {"ranking": "printed"}}, "^later.poor_cam"),
+        (
+            {"later": {"gradient_penalty": 1}, "compile": True},
+            "^later.gradient_penalty.*choose one",
+        ),
         ({"later": {"smoothing": -1}}, "later.smoothing: .*got -1"),
         ({"readings": {"equation_3": "x_k"}}, "readings.equation_3: .*'x_i' or 'x_j', got 'x_k'"),
         ({"ddgan": {"steps": "many"}}, "ddgan.steps: .*got 'many'"),
@@ -86,8 +92,14 @@ def test_ablations_are_settings_laid_over_the_others() -> None:
         "f_sen_only",
     }
     assert table_3 <= set(ABLATIONS)
-    config = load_preset("paper", {"dfen": {"steps": 5, "attention": True}}, "without_attention")
+    config = load_preset("paper", {"dfen": {"steps": 5}}, "without_attention")
     assert (config.dfen.attention, config.dfen.steps) == (False, 5)
+    contrary = {"ddgan": {"steps": 9, "batch": 4}}
+    with pytest.raises(
+        DireidError, match=r"without_dil changes what was set \(ddgan.steps: 9, now 0"
+    ):
+        load_preset("paper", contrary, "without_dil")
+    assert load_preset("paper", contrary, "without_attention").ddgan.steps == 9
     assert load_preset("paper", ablation="without_dil").fair_steps == 12_000 + 24_000
     with pytest.raises(DireidError, match="unknown ablation 'x': choose from without_dil, "):
         load_preset("tiny", ablation="x")
@@ -120,6 +132,13 @@ def test_differences_are_named_with_both_values() -> None:
     said = differences(old, new.training_settings())
     assert said == "seed: 0, now 2; ddgan.weights.reality: 1.0, now 0.0"
     assert differences(old, old) == ""
+
+
+def test_changes_are_checked_like_any_setting() -> None:
+    config = load_preset("tiny")
+    assert with_changes(config, {"seed": 3, "ddgan": {"steps": 9}}).ddgan.steps == 9
+    with pytest.raises(DireidError, match="seed: .*got -1"):
+        with_changes(config, {"seed": -1})
 
 
 @pytest.mark.parametrize("pair", ["steps", "=3", "ddgan=1 ddgan.steps=2"])

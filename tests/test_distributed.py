@@ -29,6 +29,7 @@ from direid.training.distributed import World, synchronised
 from direid.training.engine import Stage
 from direid.training.identity import identity_stage
 from direid.training.replay import Memory
+from direid.training.stages import check_shares, train
 
 STEPS = 4
 
@@ -36,8 +37,8 @@ STEPS = 4
 class Double(Compute):
     """Sends images as float64: what is equal in theory is then equal to many digits."""
 
-    def _send(self, tensor: Tensor) -> Tensor:
-        return super()._send(tensor.double() if tensor.is_floating_point() else tensor)
+    def to_device(self, tensor: Tensor) -> Tensor:
+        return super().to_device(tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def everything(small: dict) -> Config:
@@ -165,7 +166,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(benchmark: Benchmark) -> None:
     with pytest.raises(DireidError, match="batch of 4 cannot be shared by 3 processes"):
         RealPairs(benchmark.train, 4, 32, 16, seed=0, steps=2, rank=0, processes=3)
     with pytest.raises(DireidError, match=r"ddgan\.batch=8 .* by 3 processes: .* multiple of 3"):
-        World(0, 3).check_divides(identity__people=12, ddgan__batch=8)
+        compute = Compute("cpu", world=World(0, 3))
+        check_shares(load_preset("tiny", {"ddgan": {"batch": 8}}), compute)
 
 
 def test_gpus_get_torchs_own_batch_normalisation() -> None:
@@ -181,6 +183,26 @@ def test_gpus_get_torchs_own_batch_normalisation() -> None:
     x = torch.rand(3, 3, 2, 2)
     assert synchronised(net.eval(), World(), torch.device("cpu")) is net
     assert cpu.eval()[1](cpu[0](x)).shape == (3, 4, 2, 2)  # testing needs no other process
+
+
+def apart(rank: int, port: int, config: Config, benchmark: Benchmark, out: str) -> None:
+    """Each process has a folder of its own, and only the first finds a checkpoint in it."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank),
+                   "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}  # fmt: skip
+    torch.set_num_threads(1)
+    compute = Compute("cpu", world=World.join(gpu=False))
+    try:
+        train(config, benchmark, compute, Path(out) / str(rank), ("identity",))
+    except DireidError as error:
+        (Path(out) / f"{rank}.txt").write_text(str(error))
+
+
+def test_processes_that_do_not_share_a_disk_are_refused(benchmark, small, tmp_path: Path) -> None:
+    config = load_preset("tiny", small)
+    train(config, benchmark, Compute("cpu"), tmp_path / "0", ("identity",))
+    multiprocessing.spawn(apart, (free_port(), config, benchmark, str(tmp_path)), nprocs=2)
+    for rank in range(2):
+        assert "on a disk that all share" in (tmp_path / f"{rank}.txt").read_text()
 
 
 @pytest.mark.slow
@@ -220,7 +242,7 @@ def test_direid_train_runs_unchanged_under_torchrun(benchmark, small, tmp_path: 
     done = call(sys.executable, "-m", "direid", "evaluate", "--run", str(tmp_path / "two"))
     assert done.returncode == 0 and "DI-REID" in done.stdout, done.stderr
     refused = call(*torchrun, *words, "--out", str(tmp_path / "no"), "--set", "identity.people=3")
-    assert refused.returncode != 0
+    assert refused.returncode != 0 and not (tmp_path / "no").exists()
     assert "identity.people=3 cannot be shared by 2 processes" in refused.stderr
 
 

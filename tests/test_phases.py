@@ -284,6 +284,104 @@ def test_cameras_that_are_not_there_or_all_there_are_is_refused(cameras, benchma
     check_cameras(benchmark, with_(config, later=Later(poor_cameras=(2,)).model_dump()))
 
 
+def test_each_term_compares_the_images_that_its_equation_names(config: Config) -> None:
+    """In float64, from the networks up: to exchange any two images of an equation would show."""
+    torch.manual_seed(0)
+    later = {"cycle": 1}
+    nets = DDGAN(config.network, people=8).double().eval()
+    with torch.no_grad():  # an untrained judge finds all images alike
+        for p in nets.discriminators.parameters():
+            p.mul_(1.5)
+    doubled = {k: v.double() if v.is_floating_point() else v for k, v in batch().items()}
+    config = with_(config, later=later)
+    made, d_r = nets.generator, nets.discriminators.reality
+    d_d, e_id = nets.discriminators.degradation.score, nets.identity_encoder
+    e_c, e_d, e_d_, g = (made.content_encoder.content, made.degradation_encoder,
+                         made.self_degradation_encoder, made.decoder)  # fmt: skip
+    x_i, x_j, x_k = (doubled[f"image_{name}"] for name in "ijk")
+    c_i, c_j, c_k = map(e_c, (x_i, x_j, x_k))
+    d_i, d_j, d_k = e_d(x_i), e_d_(x_j), e_d(x_k)
+    x_ii, x_ij, x_ji, x_jj = g(c_i, d_i), g(c_i, d_j), g(c_j, d_i), g(c_j, d_j)
+    x_ik, x_ki, x_kk = g(c_i, d_k), g(c_k, d_i), g(c_k, d_k)
+
+    def l1(a: Tensor, b: Tensor) -> Tensor:
+        return (a - b).abs().mean()
+
+    def real(x: Tensor) -> Tensor:  # E[log D_r(x)]
+        return torch.stack([m.sigmoid().log().mean() for m in d_r(x)]).mean()
+
+    def fake(x: Tensor) -> Tensor:  # E[log(1 - D_r(x))]
+        return torch.stack([(1 - m.sigmoid()).log().mean() for m in d_r(x)]).mean()
+
+    def worse(a: Tensor, b: Tensor, sign: Tensor | float = 1.0) -> Tensor:
+        return ((d_d(a) - d_d(b)) * sign + 1).clamp_min(0).mean()
+
+    gamma = torch.sign(d_d(x_k) - d_d(x_i))
+    logits_i, logits_k = (made.neck(made.content_encoder.invariant(x)).logits for x in (x_i, x_k))
+    expected = {
+        "self/invariable_content": l1(c_i, c_j),
+        "self/reconstruction": l1(x_ii, x_i) + l1(x_ji, x_i),
+        "self/identity_preserving": l1(e_id(x_ij), e_id(x_i)) + l1(e_id(x_ji), e_id(x_i)),
+        "self/reality": -real(x_ij) - real(x_jj),
+        "self/degradation": worse(x_i, x_ij) + worse(x_ji, x_j),
+        "self/D_r": -real(x_i) - fake(x_ij) - real(x_k) - fake(x_jj),
+        "self/D_d": worse(x_i, x_j),
+        "cross/identification": -sum(
+            logits.log_softmax(1).gather(1, doubled[f"label_{name}"][:, None]).mean()
+            for logits, name in ((logits_i, "i"), (logits_k, "k"))
+        ),
+        "cross/reconstruction": l1(x_ii, x_i) + l1(x_kk, x_k),
+        "cross/identity_preserving": l1(e_id(x_ik), e_id(x_i)) + l1(e_id(x_ki), e_id(x_k)),
+        "cross/reality": -real(x_ik) - real(x_ki),
+        "cross/degradation": worse(x_i, x_ik, gamma) + worse(x_ki, x_k, gamma),
+        "cross/D_r": -real(x_i) - fake(x_ik) - real(x_k) - fake(x_ki),
+        "cross/cycle": l1(g(e_c(x_ik), e_d(x_ki)), x_i) + l1(g(e_c(x_ki), e_d(x_ik)), x_k),
+    }
+    found = {}
+    for kind in (SelfPhase, CrossPhase):
+        phase = kind(nets, CPU, config, doubled)
+        terms = phase.discriminator_losses() | phase.generator_losses()
+        found |= {f"{phase.name}/{name}": term for name, term in terms.items()}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-11, msg=name)
+    alike = [abs(real(a) - real(b)).item() for a, b in ((x_ij, x_ji), (x_jj, x_ji), (x_ik, x_ii))]
+    assert min(alike) > 1e-7  # so an exchange would have been seen
+
+
+def test_content_gets_its_gradient_from_both_images(config: Config) -> None:
+    torch.manual_seed(0)
+    nets = DDGAN(config.network, people=8).eval()
+    phase = next(phases(nets, config))
+    loss = phase.generator_losses()["invariable_content"]
+    parts = torch.autograd.grad(loss, [phase.made.content_a, phase.made.content_b])
+    assert all(part.abs().sum() > 0 for part in parts)
+
+
+def test_each_term_moves_by_its_lambda(benchmark, config: Config) -> None:
+    """Plain descent on twice a lambda goes twice as far."""
+    names = [name for name in type(config.ddgan.weights).model_fields]
+    for name in names:
+        moved = []
+        for scale in (1.0, 2.0):
+            torch.manual_seed(0)
+            off = dict.fromkeys(names, 0) | {name: scale}
+            settings = config.ddgan.model_dump() | {"weights": off, "epsilon": 100.0}
+            nets = DDGAN(config.network, benchmark.people).double().eval()
+            stage = ddgan_stage(nets, benchmark, with_(config, ddgan=settings), CPU)
+            plain = torch.optim.SGD(nets.generator.parameters(), 1e-6)
+            stage.optimisers["generator"].step = plain.step  # on the gradients as they are
+            before = torch.cat([p.detach().flatten().clone() for p in nets.generator.parameters()])
+            number = 1 if name == "identification" else 0
+            given = {k: v.double() if v.is_floating_point() else v
+                     for k, v in stage.batches[number].items()}  # fmt: skip
+            stage.step(number, given)
+            after = torch.cat([p.detach().flatten() for p in nets.generator.parameters()])
+            moved.append(after - before)
+        assert moved[0].abs().sum() > 0, name
+        torch.testing.assert_close(moved[1], 2 * moved[0], rtol=1e-5, atol=1e-14, msg=name)
+
+
 def test_losses_and_scores_are_float32_under_half_precision(config: Config) -> None:
     nets = DDGAN(config.network, people=8).train()
     later = {"cycle": 1, "gradient_penalty": 1}

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,10 +98,11 @@ def test_two_steps_a_kill_and_two_more_are_four(
 def test_a_checkpoint_holds_all_that_a_run_depends_on(whole: Path, everything: Config) -> None:
     state = checkpoint.load(whole / "checkpoints" / "ddgan.pt")
     assert set(state) == {
-        "step", "seconds", "settings", "precision", "split_hash", "trained_on", "networks",
-        "average", "optimisers", "schedule", "scaler", "random",
+        "step", "seconds", "config", "settings", "precision", "split_hash", "trained_on",
+        "networks", "average", "optimisers", "schedule", "scaler", "random",
     }  # fmt: skip
     assert state["settings"] == everything.training_settings()
+    assert Config.model_validate(state["config"]) == everything
     assert set(state["optimisers"]) == {"generator", "discriminators"}
     assert state["average"]["n_averaged"] == 4
     assert state["schedule"]["rates"]["generator"] == [everything.ddgan.rate]
@@ -196,9 +199,12 @@ def test_a_steep_loss_of_stage_1_is_named_for_either_player(
         fit(stage, CPU, config, tmp_path, benchmark)
 
 
+FIRST = dict.fromkeys(checkpoint.WANTED) | {"step": 1, "networks": {}}
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
-    first = {"step": 1, "networks": {}, "split_hash": "aaaa", "trained_on": {}}
+    first = FIRST
     checkpoint.save(first, path)
     path.with_suffix(".partial").symlink_to("/dev/full")  # a disk without a free byte
     with pytest.raises(DireidError, match=r"a\.pt: cannot save.*the previous one is untouched"):
@@ -209,7 +215,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "a.pt"
-    first = {"step": 1, "networks": {}, "split_hash": "aaaa", "trained_on": {}}
+    first = FIRST
     checkpoint.save(first, path)
     path.with_suffix(".partial").mkdir()  # root may write anywhere, but not over a folder
     with pytest.raises(DireidError, match=r"a\.pt: cannot save.*the previous one is untouched"):
@@ -242,6 +248,41 @@ def test_a_full_disk_in_the_middle_of_a_training_says_so(
     assert checkpoint.load(path)["step"] == 4
     steps = [json.loads(x)["step"] for x in (tmp_path / "logs/toy.jsonl").read_text().splitlines()]
     assert steps == [0, 1, 2, 3]
+
+
+LIMITED = """
+import json, resource, signal, sys
+from pathlib import Path
+from direid.errors import DireidError
+from direid.training.logs import Log
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    log = Log(Path(sys.argv[1]), "toy", 100)
+    try:
+        for step in range(100, 400):
+            log.write(step, {"loss": 1.0})
+    finally:
+        log.close()
+except DireidError as error:
+    print(error)
+"""
+
+
+def test_a_log_survives_a_disk_that_is_full_when_it_is_opened_again(tmp_path: Path) -> None:
+    """The kernel refuses to let files grow; what was there stays, and the error names the file."""
+    log = tmp_path / "logs" / "toy.jsonl"
+    log.parent.mkdir()
+    lines = [json.dumps({"step": step, "loss": 1.0}) + "\n" for step in range(120)]
+    log.write_text("".join(lines))
+    kept = "".join(lines[:100])
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path), str(len(kept) + 50)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "toy.jsonl: cannot be written (File too large)" in done.stdout, done.stderr
+    assert log.read_text().startswith(kept)
 
 
 def test_a_log_that_cannot_be_written_is_one_line(benchmark, config, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The training loop and the stages: what they hand over, what they refuse, what they log."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import Dataset
 from direid.config import ABLATIONS, LITERAL, load_preset
 from direid.data.paper_dolls import paper_dolls
 from direid.errors import DireidError
+from direid.models import DFEN
 from direid.training import checkpoint
 from direid.training.compute import Compute
 from direid.training.ddgan import train_ddgan
@@ -119,17 +121,26 @@ def test_a_file_of_another_program_is_no_checkpoint(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "other.pt")
 
 
-def test_a_cut_line_of_a_log_is_dropped(benchmark, config, tmp_path: Path) -> None:
+def test_lines_after_the_last_checkpoint_are_written_again(benchmark, config, tmp_path) -> None:
     def step(number: int, batch: dict) -> dict:
+        if number == 3 and not (tmp_path / "again").exists():
+            raise KeyboardInterrupt
         return {"loss": float(number)}
 
-    fit(toy(step), CPU, config, tmp_path, benchmark)
     log = tmp_path / "logs" / "toy.jsonl"
-    whole = log.read_text()
-    for cut in ('{"step": 4, "lo', '{"step": 3, "loss": 3.0}'):
-        log.write_text(whole + cut)
+    for cut in ('{"step": 3, "lo', '{"step": 3, "loss": 3.0}', "{}"):
+        with pytest.raises(KeyboardInterrupt):
+            fit(toy(step), CPU, config, tmp_path, benchmark)
+        assert [json.loads(line)["step"] for line in log.open()] == [0, 1, 2]
+        with log.open("a") as file:
+            file.write(cut)  # step 2 comes again too: its checkpoint was never written
+        (tmp_path / "again").touch()
         fit(toy(step), CPU, config, tmp_path, benchmark)
-        assert log.read_text() == whole
+        assert [json.loads(line) for line in log.open()] == [
+            {"step": number, "loss": float(number)} for number in range(4)
+        ]
+        (tmp_path / "again").unlink()
+        (tmp_path / "checkpoints" / "toy.pt").unlink()
 
 
 def test_rates_warm_up_hold_and_fall() -> None:
@@ -148,7 +159,8 @@ def test_rates_warm_up_hold_and_fall() -> None:
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_every_ablation_trains_and_is_tested(ablation: str, benchmark, small, tmp_path) -> None:
-    config = load_preset("tiny", small, ablation)
+    settings = small | {"ddgan": {"batch": 2}} if ablation == "without_dil" else small
+    config = load_preset("tiny", settings, ablation)
     nets = train(config, benchmark, CPU, tmp_path, METHOD)
     x = torch.rand(3, 3, 32, 16, generator=torch.Generator().manual_seed(0))
     wide = {"f_inv_only": 16, "f_sen_only": nets.identity.encoder.features}
@@ -253,6 +265,46 @@ def test_weights_are_not_tested_on_people_they_learnt(benchmark, config, tmp_pat
         load_networks(tmp_path, CPU, config, swapped)
     elsewhere = type(benchmark)("another set", swapped.train, swapped.query, swapped.gallery)
     assert load_networks(tmp_path, CPU, config, elsewhere).identity is not None
+
+
+def test_two_folders_may_number_their_people_alike(benchmark, config, tmp_path: Path) -> None:
+    """In folders of a user's own it is images that tell whether people were seen before."""
+    other = paper_dolls(3, train_people=8, test_people=8, images_per_camera=2, height=32, width=16)
+
+    def as_folder(of, train, test):  # noqa: ANN001, ANN202
+        def numbered(records):  # noqa: ANN001, ANN202
+            numbers = {pid: n for n, pid in enumerate(sorted({r.pid for r in records}))}
+            return tuple(replace(r, pid=numbers[r.pid]) for r in records)
+
+        test = numbered(test)
+        train = tuple(replace(r, pid=r.pid + 500) for r in numbered(train))
+        return type(benchmark)(
+            "folder", train=train, query=tuple(r for r in test if r.camid == 2),
+            gallery=tuple(r for r in test if r.camid == 1),
+        )  # fmt: skip
+
+    mine = as_folder(benchmark, benchmark.train, benchmark.query + benchmark.gallery)
+    train(config, mine, CPU, tmp_path, ("identity",))
+    theirs = as_folder(other, other.train, other.query + other.gallery)
+    assert load_networks(tmp_path, CPU, config, theirs).identity is not None
+    swapped = as_folder(benchmark, benchmark.query + benchmark.gallery, benchmark.train)
+    with pytest.raises(DireidError, match="8 of whose 8 test people"):
+        load_networks(tmp_path, CPU, config, swapped)
+
+
+def test_replayed_images_are_seen_by_f_inv_alone(config, monkeypatch) -> None:
+    network = DFEN(config.network, 8).eval()
+    x, again = torch.rand(2, 3, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+    sizes = []
+    real = network.identity_encoder.forward
+    monkeypatch.setattr(
+        network.identity_encoder, "forward", lambda x: sizes.append(len(x)) or real(x)
+    )
+    seen = network(x, again)
+    assert sizes == [3]
+    for name, branch in network(x).branches().items():
+        torch.testing.assert_close(getattr(seen, name).logits, branch.logits)
+    torch.testing.assert_close(seen.replayed.logits, network(again).invariant.logits)
 
 
 @pytest.mark.slow

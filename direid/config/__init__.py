@@ -8,6 +8,7 @@ from direid.config.presets import (
     load_preset,
     parse_settings,
     read_config,
+    with_changes,
 )
 from direid.config.settings import (
     DDGAN,
@@ -36,4 +37,5 @@ __all__ = [
     "load_preset",
     "parse_settings",
     "read_config",
+    "with_changes",
 ]

@@ -81,15 +81,18 @@ def load_preset(name: str, settings: dict | None = None, ablation: str | None = 
     False
 
     Raises:
-        DireidError: unknown preset, ablation or key, or a value out of range.
+        DireidError: unknown preset, ablation or key, a value out of range, or one that the ablation
+            changes.
     """
     if name not in PRESETS:
         raise DireidError(f"unknown preset {name!r}: choose from {', '.join(PRESETS)}")
     if ablation is not None and ablation not in ABLATIONS:
         raise DireidError(f"unknown ablation {ablation!r}: choose from {', '.join(ABLATIONS)}")
-    settings = settings or {}
+    settings, without = settings or {}, ABLATIONS.get(ablation or "", {})
+    if clash := differences(settings, _merge(settings, without), given=True):
+        raise DireidError(f"ablation {ablation} changes what was set ({clash}): leave one away")
     below = {"preset": name, "self_degradation": F_DEG.get(settings.get("data"), "resolution")}
-    for above in (PRESETS[name], settings, ABLATIONS.get(ablation or "", {})):
+    for above in (PRESETS[name], settings, without):
         below = _merge(below, above)
     return _validate(below)
 
@@ -134,10 +137,24 @@ def read_config(path: Path) -> Config:
         raise DireidError(f"{path}: {_first_line(error)}") from None
 
 
-def differences(old: dict, new: dict) -> str:
-    """The settings in which two nested dicts differ: "ddgan.steps: 6, now 9; seed: 0, now 1"."""
+def with_changes(config: Config, changes: dict) -> Config:
+    """``config`` with other values for some of its keys, checked like any.
+
+    Raises:
+        DireidError: unknown key, or a value out of range.
+    """
+    return _validate(_merge(config.model_dump(), changes))
+
+
+def differences(old: dict, new: dict, given: bool = False) -> str:
+    """The settings in which two nested dicts differ: "ddgan.steps: 6, now 9; seed: 0, now 1".
+
+    Args:
+        old, new: settings; what ``new`` lacks is not looked at.
+        given: nor is what ``old`` lacks.
+    """
     before, after = _flat(old), _flat(new)
-    keys = [key for key in after if after[key] != before.get(key)]
+    keys = [key for key in after if after[key] != before.get(key) and (key in before or not given)]
     return "; ".join(f"{key}: {before.get(key)}, now {after[key]}" for key in keys)
 
 

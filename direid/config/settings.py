@@ -127,16 +127,16 @@ class Readings(Settings):
     ones. This is the one place where the choices are made, and explained:
 
     ``equation_3``
-        Whom x_ji is to look like, in the second term. Printed: E_id(x_j), the *degraded* image,
-        while equation 2 asks x_ji = x_i, and equation 8 and the first term name the content's
-        provider in its good state. Default: E_id(x_i).
+        Whom x_ji is to look like, in the second term. Printed: x_j, who provides the content, as in
+        the first term and in equation 8. But x_j is the *degraded* image, and equation 2 asks
+        x_ji = x_i. Default: x_i.
     ``equation_5``
         Whom x_ji must score below, in the second term. Printed: x_i, by epsilon, while equation 2
         asks x_ji = x_i; both cannot hold. Default: x_j, the content's provider, as in equation 10.
     ``adversarial``
         How G minimises equations 4 and 7. Printed: log(1 - D_r(fake)), whose gradient vanishes
-        while D_r is sure. "log", the default: -log D_r(fake), as everybody reads it.
-        "least_squares": the LSGAN of the authors' later code, for D_r too.
+        while D_r is sure. "log", the default: -log D_r(fake), the usual form, which does not
+        vanish. "least_squares": the LSGAN of the authors' later code, for D_r too.
     ``ranking``
         What D_d itself learns from; the paper gives no objective. Printed, D_d stands in equations
         5 and 10 only, so "printed" lets it descend those, generated images and all, and nothing
@@ -203,6 +203,15 @@ class Config(Settings):
             raise ValueError(
                 "ddgan.steps=0 trains no D_d, E_d and G: set dfen.attention=false, and leave "
                 "later.smoothing and later.replay at 0"
+            )
+        if self.compile and self.later.gradient_penalty:
+            raise ValueError(
+                "later.gradient_penalty needs second gradients; compile=true has none: choose one"
+            )
+        if self.later.poor_cameras and self.readings.ranking != "order":
+            raise ValueError(
+                "later.poor_cameras tells D_d which real images are bad: leave readings.ranking at "
+                f"'order', got {self.readings.ranking!r}"
             )
         if self.later.remembers and not self.dfen.invariant:
             raise ValueError("later.smoothing and later.replay act on f_inv: dfen.invariant=0")

@@ -39,6 +39,6 @@ def extract(
     parts = []
     for images in Images(records, *size).batches(batch):
         with compute.autocast():
-            vectors = embed(compute.send({"images": images})["images"])
+            vectors = embed(compute.to_device(images))
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()

@@ -97,7 +97,7 @@ def paired_row(method: str, ours: Scores, theirs: Scores, query_pids: Array, see
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table that also lines up as plain text."""
     cells = [[line["method"], *(_plus_minus(**line[name]) for name in METRICS)] for line in rows]
-    return _table(["Method", *METRICS.values()], cells)
+    return markdown_table(["Method", *METRICS.values()], cells)
 
 
 def environment(device: torch.device | str = "cpu") -> dict[str, dict]:
@@ -195,7 +195,7 @@ def _markdown(report: Report) -> str:
     parts += [
         "## Budget",
         "What each method was trained on, all stages it needs counted. Read the results beside it.",
-        _table(
+        markdown_table(
             ["Method", *map(_words, columns)],
             [
                 [method, *(f"{spent[key]:,}" if key in spent else "" for key in columns)]
@@ -203,7 +203,7 @@ def _markdown(report: Report) -> str:
             ],
         ),
         "## Time",
-        _table(
+        markdown_table(
             ["Stage", "Seconds"],
             [[_words(stage), f"{taken:,.1f}"] for stage, taken in seconds.items()]
             + [["all", f"{sum(seconds.values()):,.1f}"]],
@@ -237,10 +237,10 @@ def _by_level(tables: dict[str, dict]) -> list[str]:
         "Queries from mildly (left) to badly degraded (right). Invariance shows as a flat row, "
         "which can still be a low one."
     )
-    return [note, _table(["Level", *bins], cells)]
+    return [note, markdown_table(["Level", *bins], cells)]
 
 
-def _table(header: list[str], cells: list[list[str]]) -> str:
+def markdown_table(header: list[str], cells: list[list[str]]) -> str:
     """An aligned Markdown table: first column to the left, the others to the right."""
     lines = [[_line(cell).replace("|", "\\|") for cell in line] for line in (header, *cells)]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]

@@ -1,9 +1,10 @@
-"""The equations, one pure function each.
+"""The equations, one pure function each; :func:`total` for the sums 11, 12 and 14.
 
 Functions take float tensors of any precision, compute in float32 at least, and return scalars to be
-minimised. A norm of the paper's is a mean here: as a sum it would grow with the image. Where an
-equation is ambiguous, ``reading`` chooses; :class:`direid.config.Readings` says why the default is
-what it is. Equation 13 is :func:`direid.models.dfen.identity_representation`.
+minimised (equation 14 its terms by name). A norm of the paper's is a mean here: as a sum it would
+grow with the image. Where an equation is ambiguous, ``reading`` chooses, and
+:class:`direid.config.Readings` says why the default is what it is. Equation 13 is
+:func:`direid.models.dfen.identity_representation`.
 """
 
 from direid.losses.common import Maps, total

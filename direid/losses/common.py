@@ -29,7 +29,7 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 def hinge(difference: Tensor, margin: float) -> Tensor:
     """``max(0, difference + margin)`` of each element."""
-    return (full(difference) + margin).clamp_min(0)
+    return (difference + margin).clamp_min(0)
 
 
 def ordered(better: Tensor, worse: Tensor, epsilon: float) -> Tensor:

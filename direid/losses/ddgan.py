@@ -133,7 +133,7 @@ def identification(
 def degradation_ranking_cross(
     score_i: Tensor, score_ik: Tensor, score_k: Tensor, score_ki: Tensor, epsilon: float
 ) -> Tensor:
-    """Equation 10: after a swap of degradations, x_ik and x_i are ordered as x_k and x_i were.
+    """Equation 10: x_ik against x_i, and x_k against x_ki, are ordered as x_k against x_i.
 
     gamma is 1 where D_d(x_i) < D_d(x_k) and -1 where it is greater. A tie, which the paper leaves
     undefined, has no order to keep and contributes nothing.

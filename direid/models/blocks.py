@@ -42,9 +42,10 @@ def reflect(x: Tensor, size: int) -> Tensor:
     As ``torch.nn.functional.pad``, whose gradient on a GPU is summed in no fixed order: a training
     that asks for determinism gets it from slices.
     """
-    if not (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
+    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return reflect_by_slices(x, size)
+    with torch.autocast(x.device.type, enabled=False):  # a CPU's would go to float32 and back
         return pad(x, (size,) * 4, mode="reflect")
-    return reflect_by_slices(x, size)
 
 
 def reflect_by_slices(x: Tensor, size: int) -> Tensor:

@@ -57,6 +57,7 @@ class Dual(NamedTuple):
     sensitive: Identified | None
     both: Identified | None
     attention: Tensor | None  # (B, F), the weights of f_sen
+    replayed: Identified | None = None  # f_inv of replayed images, for config.Later
 
     def branches(self) -> dict[str, Identified]:
         """Those that are there, by name."""
@@ -97,22 +98,33 @@ class DFEN(nn.Module):
         self.both_neck = Neck(net.invariant + sensitive, people)
         self._freeze_what_is_not_trained()
 
-    def forward(self, images: Tensor) -> Dual:
-        """The representations of images (B, 3, H, W) in [0, 1], and what is made of them."""
+    def forward(self, images: Tensor, replayed: Tensor | None = None) -> Dual:
+        """The representations of images, and what is made of them.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            replayed: the same people under other degradations, for f_inv alone to see in the same
+                batch; (B, 3, H, W), or None.
+        """
         use = self.settings
-        f_inv = f_sen = weights = invariant = sensitive = both = None
+        f_inv = f_sen = weights = invariant = sensitive = both = again = None
         if use.invariant or use.both:
-            f_inv = full(self.content_encoder.invariant(images))
+            seen = images if replayed is None else torch.cat([images, replayed])
+            f_inv = full(self.content_encoder.invariant(seen))
         if use.sensitive or use.both:
             f_sen = full(self.identity_encoder(images))
         if use.invariant:
             invariant = self.invariant_neck(f_inv)
+        if replayed is not None:
+            halves = [part.chunk(2) for part in invariant]
+            invariant, again = (Identified(*(half[n] for half in halves)) for n in range(2))
+            f_inv = f_inv.chunk(2)[0]
         if use.sensitive:
             sensitive = self.sensitive_neck(f_sen)
         if use.both:
             weights = self.attend(images) if use.attention else None
             both = self.both_neck(identity_representation(f_inv, f_sen, weights))
-        return Dual(invariant, sensitive, both, weights)
+        return Dual(invariant, sensitive, both, weights, again)
 
     def attend(self, images: Tensor) -> Tensor:
         """Att(D_d(x)), (B, F_sen), of images (B, 3, H, W) in [0, 1]."""
@@ -130,6 +142,7 @@ class DFEN(nn.Module):
         self.degradation_discriminator.requires_grad_(False)
         self.content_encoder.requires_grad_(bool(use.invariant or use.both))
         self.content_encoder.lateral.requires_grad_(False)
+        self.content_encoder.fuse.requires_grad_(False)
         self.identity_encoder.requires_grad_(bool(use.sensitive or use.both))
         self.attention.requires_grad_(bool(use.both and use.attention))
         for neck, used in (
@@ -139,4 +152,3 @@ class DFEN(nn.Module):
         ):
             if not used:
                 neck.requires_grad_(False)
-        self.content_encoder.fuse.requires_grad_(False)

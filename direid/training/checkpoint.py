@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from direid.data.records import Benchmark
-from direid.errors import DireidError
-from direid.training.compute import one_line
+from direid.errors import DireidError, one_line
 
-WANTED = {"step", "networks", "split_hash", "trained_on"}
+FOLDER = "folder"  # the name of a benchmark that is a user's own
+WANTED = {
+    "step", "seconds", "settings", "precision", "split_hash", "trained_on", "networks", "average",
+    "optimisers", "scaler", "random",
+}  # fmt: skip
 
 
 def save(state: dict, path: Path) -> None:
@@ -30,6 +33,7 @@ def save(state: dict, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+        _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -38,6 +42,16 @@ def save(state: dict, path: Path) -> None:
             f"{path}: cannot save the checkpoint ({one_line(error)}); {previous}: mend that and "
             "go on with --resume"
         ) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """See that a new name in ``folder`` survives a loss of power, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _is_there(path: Path) -> bool:
@@ -67,8 +81,18 @@ def load(path: Path) -> dict:
     return state
 
 
+def trained_on(benchmark: Benchmark) -> dict:
+    """Whom a training on ``benchmark`` sees: what :func:`check_unseen` wants to know later."""
+    people = sorted({int(record.pid) for record in benchmark.train})
+    names = sorted(record.name for record in benchmark.train) if benchmark.name == FOLDER else []
+    return {"benchmark": benchmark.name, "people": people, "images": names}
+
+
 def check_unseen(state: dict, path: Path, benchmark: Benchmark) -> None:
     """Refuse weights whose training people are among those that ``benchmark`` tests.
+
+    Within a benchmark a person's number says who it is. Two folders of a user's own may both number
+    their people from 1, so there images are compared, by name.
 
     Raises:
         DireidError: with the hashes of both splits.
@@ -76,8 +100,11 @@ def check_unseen(state: dict, path: Path, benchmark: Benchmark) -> None:
     trained = state["trained_on"]
     if state["split_hash"] == benchmark.split_hash or trained["benchmark"] != benchmark.name:
         return
-    tested = {record.pid for record in benchmark.query + benchmark.gallery}
-    if seen := sorted(tested & set(trained["people"])):
+    records = benchmark.query + benchmark.gallery
+    tested, people, images = {r.pid for r in records}, trained["people"], set(trained["images"])
+    if benchmark.name == FOLDER:
+        people = [record.pid for record in records if record.name in images]
+    if seen := sorted(tested & set(people)):
         shown = ", ".join(map(str, seen[:5])) + (", ..." if len(seen) > 5 else "")
         raise DireidError(
             f"{path}: trained on split {state['split_hash'][:12]} of {benchmark.name}, asked to be "
@@ -99,7 +126,7 @@ def restore(networks: nn.Module, state: dict, path: Path, average: bool = True) 
         DireidError: they have other sizes.
     """
     weights = dict(state["networks"])
-    if average and state["average"] is not None:
+    if average and state["average"] is not None:  # torch names it «module»
         averaged = state["average"].items()
         weights |= {
             name.replace("module", "generator", 1): value

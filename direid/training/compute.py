@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from direid.config import Config
 from direid.data.loaders import stream
-from direid.errors import DireidError
+from direid.errors import DireidError, one_line
 from direid.losses import total
 from direid.models.blocks import full
 from direid.training.distributed import World, synchronised
@@ -127,9 +127,10 @@ class Compute:
 
     def send(self, batch: Batch) -> Batch:
         """A batch on the device, channels last where it holds images."""
-        return {name: self._send(tensor) for name, tensor in batch.items()}
+        return {name: self.to_device(tensor) for name, tensor in batch.items()}
 
-    def _send(self, tensor: Tensor) -> Tensor:
+    def to_device(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device, channels last if it holds images (B, 3, H, W)."""
         layout = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
         return tensor.to(self.device, non_blocking=True, memory_format=layout)
 
@@ -159,7 +160,7 @@ class Compute:
             The losses, as means over all processes.
 
         Raises:
-            NotFiniteError: before anything has moved.
+            NotFiniteError: before ``optimiser`` has moved anything.
         """
         if not losses:
             return {}
@@ -174,7 +175,7 @@ class Compute:
                 raise NotFiniteError(f"loss {name!r} became {value}")
         overflow = self.scaler.is_enabled() and self.scaler.get_scale() >= SMALLEST_SCALE
         if not math.isfinite(steepness) and not overflow:  # an overflow, the scaler mends itself
-            guilty = _guilty(again(), moved)
+            guilty = self._guilty(list(losses), again, moved)
             raise NotFiniteError(f"gradient of loss {guilty} became {steepness}")
         self.scaler.step(optimiser)
         optimiser.zero_grad(set_to_none=True)  # now, not later: the next forward pass needs room
@@ -184,6 +185,18 @@ class Compute:
         if self.clip:
             return clip_grad_norm_(moved, self.clip)
         return get_total_norm([p.grad for p in moved if p.grad is not None])
+
+    def _guilty(
+        self, names: list[str], again: Callable[[], Losses], moved: list[nn.Parameter]
+    ) -> str:
+        """The losses whose gradient is not finite, in any process. Slow, and only ever run once."""
+        parameters, found = [p for p in moved if p.requires_grad], []
+        for name in names:  # all of them: the processes must stay in step
+            gradients = torch.autograd.grad(again()[name], parameters, allow_unused=True)
+            fine = all(bool(g.isfinite().all()) for g in gradients if g is not None)
+            if self.world.mean(torch.tensor(float(fine), device=self.device)).item() < 1:
+                found.append(repr(name))
+        return ", ".join(found) or "(their sum only)"
 
     def read(self, losses: Losses, norm: Tensor) -> tuple[dict[str, float], float]:
         """Losses (means over all processes) and gradient norm as numbers: a step's one wait."""
@@ -213,30 +226,15 @@ def find_device(name: str, world: World | None = None) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
+        if kind == "cuda":
+            device = torch.device("cuda", device.index or 0)  # some calls want the number
+            torch.cuda.set_device(device)
     except Exception as error:  # torch raises many kinds for a device that is not there
         raise DireidError(f"device {name!r} cannot be used: {one_line(error)}") from None
-    if kind == "cuda":
-        torch.cuda.set_device(device)
     return torch.device("cpu") if kind == "cpu" else device  # cpu:3 is the same CPU
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # no public call tells
-
-
-def _guilty(losses: Losses, parameters: list[nn.Parameter]) -> str:
-    """The losses whose gradient is not finite. All are tried: processes must stay in step."""
-    parameters, found = [p for p in parameters if p.requires_grad], []
-    for name, loss in losses.items():
-        if loss.requires_grad:
-            gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-            if not all(g.isfinite().all() for g in gradients if g is not None):
-                found.append(repr(name))
-    return ", ".join(found) or "(their sum only)"

@@ -11,7 +11,7 @@ from direid import losses
 from direid.config import Config
 from direid.data.loaders import IdentityBatches
 from direid.data.records import Benchmark
-from direid.models import DDGAN, DFEN, Dual, IdentityNetwork
+from direid.models import DDGAN, DFEN, IdentityNetwork
 from direid.training.compute import Batch, Compute, Losses
 from direid.training.engine import Stage, fit
 from direid.training.replay import Memory
@@ -55,31 +55,29 @@ def dfen_stage(
     network: DFEN, memory: Memory | None, benchmark: Benchmark, config: Config, compute: Compute
 ) -> Stage:
     """What a training of ``network`` consists of: batches, optimiser, and one step."""
-    settings, tricks, later = config.dfen, config.identity, config.later
+    settings, reid, later = config.dfen, config.identity, config.later
     trained = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.rate, weight_decay=tricks.decay)
+    optimiser = torch.optim.Adam(trained, lr=settings.rate, weight_decay=reid.decay)
     player = compute.wrap(network)
     weights: Mapping[str, float] = settings.model_dump() | later.model_dump()
 
     def terms(number: int, batch: Batch) -> Losses:
-        images, people = batch["images"], batch["labels"]
+        images, people, replayed = batch["images"], batch["labels"], None
         if memory is not None:
-            random = compute.generator(config.seed, 2, number)
-            images = torch.cat([images, memory.replay(images, random)])
+            replayed = memory.replay(images, compute.generator(config.seed, 2, number))
         with compute.autocast():
-            seen = player(images)
-        originals, replayed = halves(seen) if memory is not None else (seen, None)
+            seen = player(images, replayed)
         found = losses.multi_classifier(
-            originals.branches(), people, weights, tricks.margin, tricks.smoothing,
+            seen.branches(), people, weights, reid.margin, reid.smoothing,
             compute.world.gather,
         )  # fmt: skip
         if later.smoothing:
             found["smoothing"] = losses.prediction_smoothing(
-                originals.invariant.logits, replayed.invariant.logits
+                seen.invariant.logits, seen.replayed.logits
             )
         if later.replay:
             found["replay"] = losses.reid(
-                replayed.invariant, people, tricks.margin, tricks.smoothing, compute.world.gather
+                seen.replayed, people, reid.margin, reid.smoothing, compute.world.gather
             )
         return found
 
@@ -88,22 +86,9 @@ def dfen_stage(
         return compute.descend(found, weights, optimiser, again=lambda: terms(number, batch))
 
     batches = IdentityBatches(
-        benchmark.train, tricks.people, tricks.images, *config.size, augment=True,
+        benchmark.train, reid.people, reid.images, *config.size, augment=True,
         seed=config.seed + 2, steps=settings.steps,
         rank=compute.world.rank, processes=compute.world.size,
     )  # fmt: skip
     optimisers = {"adam": optimiser}
-    return Stage("dfen", settings.steps, batches, network, optimisers, step, tricks.warmup)
-
-
-def halves(seen: Dual) -> tuple[Dual, Dual]:
-    """What was seen of the first and of the second half of a batch."""
-
-    def part(number: int) -> Dual:
-        branches = {
-            name: type(branch)(*(tensor.chunk(2)[number] for tensor in branch))
-            for name, branch in seen.branches().items()
-        }
-        return Dual(**dict.fromkeys(Dual._fields) | branches)
-
-    return part(0), part(1)
+    return Stage("dfen", settings.steps, batches, network, optimisers, step, reid.warmup)

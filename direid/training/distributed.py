@@ -15,7 +15,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from direid.errors import DireidError
 from direid.models.blocks import full
 
 
@@ -32,6 +31,8 @@ class World:
         """Meet the processes that torchrun has started, over NCCL if they have GPUs, else Gloo."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return World()
+        if gpu:  # each its own, before the first of them waits for another
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         if not dist.is_initialized():
             dist.init_process_group("nccl" if gpu else "gloo")
         return World(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
@@ -60,6 +61,14 @@ class World:
         dist.all_reduce(values)
         return values / self.size
 
+    def agree(self, number: int, device: torch.device) -> bool:
+        """Whether every process names the same number."""
+        if self.size == 1:
+            return True
+        ends = torch.tensor([number, -number], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return bool((ends[0] == -ends[1]).item())
+
     def gather(self, part: Tensor) -> Tensor:
         """Every process's share (B, ...), one after the other, (W B, ...); gradients flow back."""
         if self.size == 1:
@@ -78,15 +87,6 @@ class World:
         if self.size == 1:
             return module
         return DistributedDataParallel(module, find_unused_parameters=partly)
-
-    def check_divides(self, **batches: int) -> None:
-        """Refuse a batch that cannot be shared equally."""
-        for name, size in batches.items():
-            if size % self.size:
-                raise DireidError(
-                    f"{name.replace('__', '.')}={size} cannot be shared by {self.size} processes: "
-                    f"choose a multiple of {self.size}"
-                )
 
 
 def synchronised(module: nn.Module, world: World, device: torch.device) -> nn.Module:

@@ -73,6 +73,8 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, benchmark:
     """
     path = folder / "checkpoints" / f"{stage.name}.pt"
     start, seconds = _resume(stage, compute, config, path, benchmark)
+    if start == stage.steps and path.exists():
+        return
     began = time.perf_counter() - seconds
     first = compute.world.first
     log = logs.Log(folder, stage.name, start) if first else logs.Silence()
@@ -92,7 +94,8 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, benchmark:
                 except NotFiniteError as error:
                     good = f"last good checkpoint: {path}" if path.exists() else "none saved yet"
                     raise DireidError(f"{stage.name}: {error} at step {step} ({good})") from None
-                compute.scaler.update()
+                if losses:  # else nobody has moved, and there is no scale to update
+                    compute.scaler.update()
                 done = step + 1
                 if step % config.log_every < 2 or done == stage.steps:
                     log.write(step, losses)
@@ -126,16 +129,15 @@ def _save(
             {
                 "step": done,
                 "seconds": seconds,
+                "config": config.model_dump(mode="json", exclude={"root"}),
                 "settings": config.training_settings(),
                 "precision": compute.precision,
                 "split_hash": benchmark.split_hash,
-                "trained_on": {
-                    "benchmark": benchmark.name,
-                    "people": sorted({int(record.pid) for record in benchmark.train}),
-                },
+                "trained_on": checkpoint.trained_on(benchmark),
                 "networks": stage.networks.state_dict(),
                 "average": stage.average.state_dict() if stage.average is not None else None,
                 "optimisers": {name: o.state_dict() for name, o in stage.optimisers.items()},
+                # a function of the step: to be read by people
                 "schedule": {"steps": stage.steps, "warmup": stage.warmup, "rates": stage.rates},
                 "scaler": compute.scaler.state_dict(),
                 "random": checkpoint.random_states(compute.device),
@@ -148,16 +150,18 @@ def _save(
 def _resume(
     stage: Stage, compute: Compute, config: Config, path: Path, benchmark: Benchmark
 ) -> tuple[int, float]:
-    if not path.exists():
-        compute.world.wait()
+    state = checkpoint.load(path) if path.exists() else None
+    if not compute.world.agree(state["step"] if state else 0, compute.device):
+        raise DireidError(
+            f"{path}: not the same file for every process; --out must be on a disk that all share"
+        )
+    if state is None:
         return 0, 0.0
-    state = checkpoint.load(path)
     if state["split_hash"] != benchmark.split_hash:
         raise DireidError(
             f"{path}: trained on split {state['split_hash'][:12]}, asked to go on with split "
             f"{benchmark.split_hash[:12]}: its training people may be this split's test people"
         )
-    checkpoint.restore(stage.networks, state, path, average=False)
     if changed := differences(state["settings"], config.training_settings()):
         raise DireidError(f"{path}: trained with other settings ({changed})")
     if state["step"] > stage.steps:
@@ -167,11 +171,12 @@ def _resume(
             f"{path}: trained in {state['precision']}, asked to go on in {compute.precision}; "
             f"go on with --set precision={state['precision']}"
         )
+    checkpoint.restore(stage.networks, state, path, average=False)
     for name, optimiser in stage.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])
     if stage.average is not None:
         stage.average.load_state_dict(state["average"])
-    compute.scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # a stage that is finished may have had none
+        compute.scaler.load_state_dict(state["scaler"])
     checkpoint.restore_random_states(state["random"], compute.device)
-    compute.world.wait()
     return state["step"], state["seconds"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -63,10 +65,12 @@ class Log:
             self.board.add_image("samples", make_grid(images, nrow=columns), step)
 
     def close(self) -> None:
-        """Write out what is still in memory."""
-        self.file.close()
+        """Write out what is still in memory; what cannot be has been complained of before."""
+        with suppress(OSError):
+            self.file.close()
         if self.board is not None:
-            self.board.close()
+            with suppress(OSError):
+                self.board.close()
 
 
 class Silence:
@@ -80,13 +84,17 @@ class Silence:
 
 
 def _keep_lines_before(log: Path, start: int) -> None:
+    """Cut the file at the first line that is not whole or belongs to a step that comes again."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    kept = []
-    for line in log.read_text().splitlines(keepends=True) if log.exists() else []:
+    if not log.exists():
+        return
+    kept = 0
+    for line in log.read_bytes().splitlines(keepends=True):
         try:
             step = json.loads(line)["step"]
         except ValueError:
-            continue
-        if line.endswith("\n") and step < start:
-            kept.append(line)
-    log.write_text("".join(kept))
+            break
+        if not line.endswith(b"\n") or step >= start:
+            break
+        kept += len(line)
+    os.truncate(log, kept)  # needs no space, so a disk that is still full does no harm

@@ -44,7 +44,7 @@ class Memory:
         self.compute = compute
         codes = []
         for images in Images(records, *config.size).batches(batch):
-            seen = compute.send({"images": images})["images"]
+            seen = compute.to_device(images)
             with compute.autocast():  # the code of an image does not depend on where it faces
                 both = [full(generator.degradation_encoder(x)) for x in (seen, seen.flip(3))]
             codes.append((both[0] + both[1]) / 2)

@@ -47,6 +47,17 @@ def wanted_stages(names: Sequence[str]) -> tuple[str, ...]:
     return baselines + METHOD[: last + 1]
 
 
+def check_shares(config: Config, compute: Compute) -> None:
+    """Refuse batches that the processes of ``compute`` cannot share equally."""
+    people, batch = config.identity.people, config.ddgan.batch
+    for name, size in (("identity.people", people), ("ddgan.batch", batch)):
+        if size % compute.world.size:
+            raise DireidError(
+                f"{name}={size} cannot be shared by {compute.world.size} processes: choose a "
+                f"multiple of {compute.world.size}"
+            )
+
+
 def train(
     config: Config,
     benchmark: Benchmark,
@@ -61,9 +72,7 @@ def train(
             share equally.
     """
     stages = wanted_stages(stages)
-    compute.world.check_divides(
-        identity__people=config.identity.people, ddgan__batch=config.ddgan.batch
-    )
+    check_shares(config, compute)
     common = (benchmark, config, compute, out)
     nets = Networks()
     if "resnet" in stages:
