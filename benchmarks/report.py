@@ -104,6 +104,20 @@ def targets(steps: list[dict], preset: str = "paper") -> list[dict]:
     return rows
 
 
+def summary(report: dict) -> str:
+    """What the README shows: seconds of a self, a cross and a DFEN step, and the peak memory."""
+    cells = []
+    for preset in report["config"]:
+        for which in (("package", "float32"), ("package", "bfloat16"), ("plain", "float32")):
+            first, second = (_find(report["steps"], preset, stage, *which) for stage in KINDS)
+            times = [*first["seconds"].values(), *second["seconds"].values()]
+            peak = max(row["peak_memory_gib"] for row in (first, second))
+            seconds = [f"{time['median']:.3g}" for time in times]
+            name = f"{preset}, {which[1]}" + (", plain" if which[0] == "plain" else "")
+            cells.append([name, *seconds, f"{peak:.2f}"])
+    return markdown_table(["Seconds", "self", "cross", "DFEN", "Peak, GiB"], cells)
+
+
 def markdown(report: dict) -> str:
     """The report as Markdown tables."""
     steps, loading, profile = report["steps"], report["loading"], report["profile"]
@@ -197,7 +211,8 @@ def _targets_table(rows: list[dict]) -> str:
 
 
 def _of(row: dict) -> str:
-    return f"{row['preset']}, {' + '.join(KINDS[row['stage']])}"
+    compiled = ", compiled" if row.get("compile") else ""
+    return f"{row['preset']}, {' + '.join(KINDS[row['stage']])}{compiled}"
 
 
 def _find(

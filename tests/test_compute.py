@@ -1,5 +1,8 @@
 """Where and how precisely a run computes: devices, precision, scaling, determinism, workers."""
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,32 @@ def test_mixed_precision_trains_a_whole_run(benchmark, config: Config, tmp_path:
     with compute.autocast():
         seen = nets.identity(torch.rand(2, 3, 32, 16))
     assert seen.logits.dtype == seen.retrieval.dtype == torch.float32
+
+
+FAULTS = """
+import resource, sys, torch
+from torch import nn
+from direid.training.compute import Compute
+if sys.argv[1] == "placed":
+    Compute("cpu").place(nn.Linear(1, 1))
+for step in range(40):
+    if step == 20:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(16, 2**20) for _ in range(2)]  # 64 MiB each
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_memory_that_a_step_frees_is_not_cleared_for_the_next() -> None:
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True,
+                                text=True, check=True).stdout)
+        for how in ("placed", "not placed")
+    }  # fmt: skip
+    assert faults["not placed"] > 20 * 2**27 / 2**22  # huge pages are 2 MiB, others far smaller
+    assert faults["placed"] < faults["not placed"] / 20
 
 
 def test_a_run_does_not_change_its_precision_half_way(benchmark, small, tmp_path: Path) -> None:

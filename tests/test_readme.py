@@ -4,12 +4,14 @@ import json
 import re
 from pathlib import Path
 
+from benchmarks.report import summary
 from direid.cli import _parser
 from direid.config import PRESETS, load_preset, parse_settings
 from direid.evaluation.report import table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SPEED = json.loads((ROOT / "book" / "results" / "speed.json").read_text(encoding="utf-8"))
 REPORT = json.loads((ROOT / "book" / "results" / "tiny.json").read_text(encoding="utf-8"))
 
 
@@ -33,6 +35,26 @@ def test_time_and_memory_are_the_stored_runs() -> None:
 def test_the_stored_run_is_what_make_run_would_run() -> None:
     config = load_preset("tiny", {"data": "paper_dolls"}).model_dump(mode="json", exclude={"root"})
     assert REPORT["config"] == config
+
+
+def test_the_speed_is_the_stored_one() -> None:
+    assert summary(SPEED) in README
+    assert SPEED["options"]["batch"] == 2 and SPEED["machine"]["cores"] == 2
+    met = {row["target"]: row for row in SPEED["targets"]}
+    assert all(row["met"] for row in met.values())
+    assert all(not row["wrong"] and row["largest_difference"] < 1e-5 for row in SPEED["agreement"])
+    said = {
+        "floor ratio": "{:.2f} times", "times faster than plain": "{:.2f} times as long",
+        "times faster in bfloat16": "{:.2f} times as fast",
+    }  # fmt: skip
+    for target, words in said.items():
+        assert words.format(met[target]["value"]) in README, target
+    shares = SPEED["profile"]["paper"]["shares"]
+    convolutions = shares["convolution forward"] + shares["convolution backward"]
+    assert f"convolutions take {100 * convolutions:.0f}% of it" in README
+    paper = next(row for row in SPEED["steps"] if row["preset"] == "paper")["floor"]
+    assert f"{sum(paper['flops'].values()) / 1e9:,.0f} GFLOP" in README
+    assert f"{max(paper['flops_per_second'].values()) / 1e9:.0f} GFLOP/s" in README
 
 
 def test_every_command_is_understood() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
@@ -101,6 +102,8 @@ class Compute:
 
     def place(self, network: nn.Module) -> nn.Module:
         """``network`` on the device, channels last, its batch statistics those of all processes."""
+        if self.device.type == "cpu":
+            keep_freed_memory()
         network = synchronised(network, self.world, self.device)
         return network.to(self.device, memory_format=torch.channels_last)
 
@@ -203,6 +206,19 @@ class Compute:
         stacked = torch.stack([*(full(loss.detach()) for loss in losses.values()), full(norm)])
         *values, steepness = self.world.mean(stacked).tolist()
         return dict(zip(losses, values, strict=True)), steepness
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep what this process frees, where that is glibc.
+
+    A step frees gigabytes and takes as much again at once. glibc hands large blocks back to the
+    system, which must clear them page by page before it gives them out again.
+    """
+    no_mapped_blocks, trim_above = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(no_mapped_blocks, 0)
+        library.mallopt(trim_above, 2**31 - 1)
 
 
 def find_device(name: str, world: World | None = None) -> torch.device:
