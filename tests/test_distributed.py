@@ -216,6 +216,7 @@ def test_direid_train_runs_unchanged_under_torchrun(benchmark, small, tmp_path: 
     words = ["train", "--preset", "tiny", "--data", "folder", "--root", str(people),
              "--device", "cpu", *words]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment.pop("TQDM_DISABLE", None)  # which notebooks under test want
 
     def call(*command: str) -> subprocess.CompletedProcess:
         return subprocess.run(command, capture_output=True, text=True, env=environment)
