@@ -60,7 +60,7 @@ test-code: $(INSTALLED)  ## only the tests; the strict build must have run befor
 outputs: $(INSTALLED)  ## run every notebook again and store what it prints and draws
 	$(BIN)/python scripts/execute_notebooks.py
 
-speed: $(INSTALLED)  ## measure the training steps on an idle machine (20 minutes) and store what the README shows
+speed: $(INSTALLED)  ## measure the training steps on an idle machine (8 minutes) and store what the README shows
 	$(BIN)/python -m benchmarks.speed --repeats 9 --profile --compile tiny --out book/results/speed.json
 
 picture: $(INSTALLED)  ## draw the picture of the method again

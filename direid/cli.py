@@ -14,6 +14,7 @@ from direid.config import (
     PRESETS,
     Config,
     load_preset,
+    merge,
     parse_settings,
     read_config,
     with_changes,
@@ -96,9 +97,7 @@ def _config(options: argparse.Namespace) -> Config:
     given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
     settings = parse_settings(options.set) | {k: v for k, v in given.items() if v is not None}
     if options.literal:
-        settings = {"readings": LITERAL["readings"] | settings.get("readings", {})} | {
-            key: value for key, value in settings.items() if key != "readings"
-        }
+        settings = merge(LITERAL, settings)
     return load_preset(options.preset, settings, options.ablation)
 
 

@@ -89,11 +89,11 @@ def load_preset(name: str, settings: dict | None = None, ablation: str | None = 
     if ablation is not None and ablation not in ABLATIONS:
         raise DireidError(f"unknown ablation {ablation!r}: choose from {', '.join(ABLATIONS)}")
     settings, without = settings or {}, ABLATIONS.get(ablation or "", {})
-    if clash := differences(settings, _merge(settings, without), given=True):
+    if clash := differences(settings, merge(settings, without), given=True):
         raise DireidError(f"ablation {ablation} changes what was set ({clash}): leave one away")
     below = {"preset": name, "self_degradation": F_DEG.get(settings.get("data"), "resolution")}
     for above in (PRESETS[name], settings, without):
-        below = _merge(below, above)
+        below = merge(below, above)
     return _validate(below)
 
 
@@ -143,7 +143,7 @@ def with_changes(config: Config, changes: dict) -> Config:
     Raises:
         DireidError: unknown key, or a value out of range.
     """
-    return _validate(_merge(config.model_dump(), changes))
+    return _validate(merge(config.model_dump(), changes))
 
 
 def differences(old: dict, new: dict, given: bool = False) -> str:
@@ -175,12 +175,13 @@ def _value(text: str) -> object:
         return text
 
 
-def _merge(below: dict, above: dict) -> dict:
+def merge(below: dict, above: dict) -> dict:
+    """Two nested dicts of settings as one: where both have a key, ``above`` counts."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
         both = isinstance(value, dict) and isinstance(old, dict)
-        merged[key] = _merge(old, value) if both else value
+        merged[key] = merge(old, value) if both else value
     return merged
 
 

@@ -106,7 +106,7 @@ def fit(stage: Stage, compute: Compute, config: Config, folder: Path, benchmark:
                     _save(stage, compute, config, benchmark, done, seconds, path)
     finally:
         log.close()
-    if not stage.steps and not path.exists():
+    if not stage.steps:  # the loop has saved nothing
         _save(stage, compute, config, benchmark, 0, 0.0, path)
 
 

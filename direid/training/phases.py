@@ -5,6 +5,7 @@ A term of weight 0 is not computed, and images that no term wants are not decode
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -19,7 +20,7 @@ Players = tuple[nn.Module, nn.Module, nn.Module]  # generator, D_r, D_d, as a tr
 DECODED = ("reconstruction", "identity_preserving", "reality", "degradation")
 
 
-class Phase:
+class Phase(ABC):
     """What both kinds of step have in common.
 
     Args:
@@ -52,9 +53,9 @@ class Phase:
         self.x_i, self.x_k = batch["image_i"], batch["image_k"]
         self.made = self.decompose()
 
+    @abstractmethod
     def decompose(self) -> Decomposed | None:
         """The pair of this phase taken apart and put together, once; None if no term wants it."""
-        raise NotImplementedError
 
     @property
     def weights(self) -> Mapping[str, float]:
