@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from direid.config import (
     ABLATIONS,
@@ -20,6 +20,9 @@ from direid.config import (
     with_changes,
 )
 from direid.errors import DireidError
+
+if TYPE_CHECKING:
+    from direid.experiments import Plan
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,7 +84,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from direid.training.stages import load_networks
 
     config = read_config(options.run / "config.json")
-    changed = {"root": options.root, "device": options.device, "seed": options.seed}
+    changed = {"root": options.root, "device": options.device, "split": options.split}
     changed = {key: value for key, value in changed.items() if value is not None}
     if options.data:  # another benchmark has another folder, or none
         changed = {"root": None} | changed | {"data": options.data}
@@ -92,9 +95,49 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(table(evaluate(networks, benchmark, config, compute).rows))
 
 
+def _experiment(options: argparse.Namespace) -> None:
+    from direid.experiments import read_plan
+
+    _run_plan(read_plan(options.plan), _roots(options.root), options)
+
+
+def _ablate(options: argparse.Namespace) -> None:
+    from direid.experiments import ablation_plan
+
+    plan = ablation_plan(
+        options.preset, options.data, options.splits, options.seeds, parse_settings(options.set)
+    )
+    _run_plan(plan, {options.data: options.root} if options.root else {}, options)
+
+
+def _run_plan(plan: Plan, roots: dict[str, Path], options: argparse.Namespace) -> None:
+    from direid.experiments import run_plan, tables
+
+    cells = run_plan(
+        plan, options.out, roots, getattr(options, "only", None), options.keep, options.device
+    )
+    print()
+    print(tables(plan, cells))
+    print(f"tables  {options.out / 'tables.md'}")
+
+
+def _roots(pairs: list[str]) -> dict[str, Path]:
+    """["caviar=DIR"] as {"caviar": DIR}."""
+    roots = {}
+    for pair in pairs:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise DireidError(f"--root {pair!r}: expected NAME=DIR, as caviar=CAVIAR4REID")
+        roots[name] = Path(path)
+    return roots
+
+
 def _config(options: argparse.Namespace) -> Config:
     root = options.root.resolve() if options.root else None
-    given = {"data": options.data, "root": root, "seed": options.seed, "device": options.device}
+    given = {
+        "data": options.data, "root": root, "split": options.split, "seed": options.seed,
+        "device": options.device,
+    }  # fmt: skip
     settings = parse_settings(options.set) | {k: v for k, v in given.items() if v is not None}
     if options.literal:
         settings = merge(LITERAL, settings)
@@ -161,8 +204,37 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", metavar="NAME", help="another benchmark to test on")
     evaluate.add_argument("--root", type=Path, metavar="DIR",
                           help="its images, or the run's if they have moved")  # fmt: skip
-    evaluate.add_argument("--seed", type=int, metavar="N", help="another split to test on")
+    evaluate.add_argument("--split", type=int, metavar="N", help="another split to test on")
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
+
+    experiment = _command(
+        commands, "experiment", _experiment,
+        "run a declared plan: methods x data x splits x seeds, and make the paper's tables",
+        "direid experiment book/plans/tables.toml --out runs/tables\n"
+        "         --root caviar=CAVIAR4REID --root mlr_viper=VIPeR",
+    )  # fmt: skip
+    experiment.add_argument("plan", type=Path, metavar="PLAN", help="a TOML file")
+    experiment.add_argument("--root", action="append", default=[], metavar="NAME=DIR",
+                            help="where the images of NAME lie; repeatable")  # fmt: skip
+    experiment.add_argument("--only", metavar="NAME",
+                            help="this benchmark alone, so that processes can share")  # fmt: skip
+    _plan_options(experiment)
+    ablate = _command(
+        commands, "ablate", _ablate,
+        "table 3: DI-REID, each of its ablations, and the baselines, on one benchmark",
+        "direid ablate --preset tiny --data paper_dolls --splits 3 --out runs/ablation",
+    )  # fmt: skip
+    ablate.add_argument("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
+                        help="size of networks and training")  # fmt: skip
+    ablate.add_argument("--data", required=True, metavar="NAME", help="see: direid data list")
+    ablate.add_argument("--root", type=Path, metavar="DIR", help="where the images of NAME lie")
+    ablate.add_argument("--splits", type=int, default=1, metavar="N",
+                        help="how many splits (default 1)")  # fmt: skip
+    ablate.add_argument("--seeds", type=int, default=1, metavar="N",
+                        help="how many trainings of each (default 1)")  # fmt: skip
+    ablate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="change one setting for all; repeatable")  # fmt: skip
+    _plan_options(ablate)
 
     about = "list the benchmarks, check a folder of one, or write one to disk"
     data = commands.add_parser(
@@ -194,6 +266,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _plan_options(parser: argparse.ArgumentParser) -> None:
+    """What every experiment wants to know; one that was stopped goes on by the same command."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="folder of the experiment; the same again goes on")  # fmt: skip
+    parser.add_argument("--keep", action="store_true", help="keep the checkpoints")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+
+
 def _run_options(parser: argparse.ArgumentParser) -> None:
     """What a training wants to know."""
     add = parser.add_argument
@@ -203,7 +283,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--root", type=Path, metavar="DIR",
         help="where the images of NAME lie; drawn benchmarks need none")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--seed", type=int, metavar="N", help="of split and training (default 0)")
+    add("--split", type=int, metavar="N",
+        help="which of NAME's splits into training and test people (default 0)")  # fmt: skip
+    add("--seed", type=int, metavar="N", help="of the training (default 0)")
     add("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add("--resume", action="store_true", help="continue the run in --out")
     add("--ablation", metavar="NAME", help=f"leave a part away: {', '.join(ABLATIONS)}")

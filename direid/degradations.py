@@ -184,6 +184,19 @@ class SelfDegradation:
             images = _KINDS[name][2](images, strength, draws)
         return images
 
+    def some(
+        self,
+        images: Tensor,
+        chance: float,
+        generator: torch.Generator,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> Tensor:
+        """As the call, but each image is degraded with probability ``chance`` and else left."""
+        degraded = self(images, generator, rank, processes)
+        chosen = _Draws(generator, rank, processes).uniform(images) < chance
+        return torch.where(chosen[:, None, None, None], degraded, images)
+
     def _range(self, name: str) -> tuple[float, float]:
         low, high, _ = _KINDS[name]
         return (low if self.low is None else self.low, high if self.high is None else self.high)

@@ -29,7 +29,9 @@ Embedding = Callable[[Tensor], Tensor]
 METHODS = {
     "ResNet": "identification loss alone",
     "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss, last stride 1",
-    "E_id after stage 0": "the same network at its shorter length, from which stages 1 and 2 start",
+    "ResNet + tricks + F_deg": "and F_deg on a random half of the images, as mere augmentation: the "
+    "competitor that the paper leaves out",
+    "E_id after stage 0": "ResNet + tricks, trained shorter: stages 1 and 2 start from it",
     "f_inv after stage 1": "E_c's identity feature, before stage 2; without ImageNet weights, E_c "
     "started from E_id",
     "DI-REID, f_inv": "f_inv of the final network alone, through its own neck",
@@ -121,12 +123,14 @@ def open_run(config: Config, compute: Compute, out: Path, resume: bool) -> Bench
 
 
 def load_benchmark(config: Config) -> Benchmark:
-    """The benchmark that ``config`` names, with its split for ``config.seed``.
+    """The benchmark that ``config`` names, in the split that it names.
 
     Raises:
         DireidError: unknown, missing or wrong data, or too few training people for a batch.
     """
-    benchmark = data.load(config.data, config.root, config.seed, *config.size)
+    benchmark = data.load(
+        config.data, config.root, 0, *config.size, *([config.split] if config.split else [])
+    )
     if benchmark.people < config.identity.people:
         raise DireidError(
             f"{benchmark.name}: {benchmark.people} training people, fewer than the "
@@ -146,7 +150,7 @@ class Results:
     """Scores of every method, and what the pictures need of DI-REID."""
 
     rows: list[dict]
-    paired: list[dict]  # each method minus the baseline with tricks
+    paired: list[dict]  # each method minus the tricks, and DI-REID minus the strongest baseline
     scores: dict[str, ranks.Scores]
     query: np.ndarray | None  # DI-REID's query features
     gallery: np.ndarray | None
@@ -166,11 +170,12 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]
         scores[name] = ranks.evaluate(*features[name], *pids, *camids)
-    baseline = scores.get("ResNet + tricks")
+    tricks, strongest = "ResNet + tricks", "ResNet + tricks + F_deg"
+    pairs = [(name, tricks) for name in scores if name != tricks] + [("DI-REID", strongest)]
     paired = [
-        report.paired_row(f"{name} − ResNet + tricks", s, baseline, pids[0], config.seed)
-        for name, s in scores.items()
-        if baseline is not None and s is not baseline
+        report.paired_row(f"{a} − {b}", scores[a], scores[b], pids[0], config.seed)
+        for a, b in pairs
+        if a in scores and b in scores
     ]
     rows = [report.row(name, s, pids[0], config.seed) for name, s in scores.items()]
     levels = [record.level for record in query]
@@ -188,7 +193,7 @@ def _methods(nets: Networks, config: Config) -> dict[str, tuple[nn.Module, Embed
     found: dict[str, tuple[nn.Module, Embedding]] = {}
     for name, network in (
         ("ResNet", nets.resnet), ("ResNet + tricks", nets.tricks),
-        ("E_id after stage 0", nets.identity),
+        ("ResNet + tricks + F_deg", nets.augmented), ("E_id after stage 0", nets.identity),
     ):  # fmt: skip
         if network is not None:
             found[name] = network, network.embed
@@ -206,6 +211,31 @@ def _methods(nets: Networks, config: Config) -> dict[str, tuple[nn.Module, Embed
             found["DI-REID, f_sen"] = dfen, lambda x: dfen(x).sensitive.retrieval
         found["DI-REID"] = dfen, dfen.embed
     return found
+
+
+def budget(config: Config) -> dict[str, dict[str, int]]:
+    """What each method of a report is trained on, all stages that it needs counted.
+
+    ``labelled_images`` are those that a loss of identity sees: stages 0 and 2, and equation 9.
+    ``stage_1_images`` are those of DDGAN's pairs, whose labels nothing but equation 9 uses.
+    """
+
+    def spent(reid: int, ddgan: int = 0) -> dict[str, int]:
+        return {
+            "reid_steps": reid,
+            "ddgan_steps": ddgan,
+            "labelled_images": reid * config.identity.batch + (config.identified if ddgan else 0),
+            "stage_1_images": 2 * ddgan * config.ddgan.batch,
+        }
+
+    first, second = config.identity.steps, config.ddgan.steps
+    baselines = ("ResNet", "ResNet + tricks", "ResNet + tricks + F_deg")
+    dfen = ("DI-REID, f_inv", "DI-REID, f_sen", "DI-REID")
+    return (
+        dict.fromkeys(baselines, spent(config.fair_steps))
+        | {"E_id after stage 0": spent(first), "f_inv after stage 1": spent(first, second)}
+        | dict.fromkeys(dfen, spent(first + config.dfen.steps, second))
+    )
 
 
 def _check_folder(config: Config, out: Path, resume: bool) -> None:
@@ -240,20 +270,11 @@ def _report(
     results: Results,
     seconds: dict[str, float],
 ) -> dict:
-    def budget(reid: int, ddgan: int = 0) -> dict[str, int]:
-        return {
-            "reid_steps": reid,
-            "ddgan_steps": ddgan,
-            "labelled_images": reid * config.identity.batch + (config.identified if ddgan else 0),
-        }
-
-    baseline = budget(config.fair_steps)
-    stage_0 = budget(config.identity.steps)
-    stage_1 = budget(config.identity.steps, config.ddgan.steps)
-    full = budget(config.identity.steps + config.dfen.steps, config.ddgan.steps)
     parts = benchmark.train, benchmark.query, benchmark.gallery
     environment = report.environment(compute.device)
-    preset = load_preset(config.preset, {"data": config.data, "seed": config.seed})
+    preset = load_preset(
+        config.preset, {"data": config.data, "split": config.split, "seed": config.seed}
+    )
     changed = differences(preset.training_settings(), config.training_settings())
     return {
         "title": f"DI-REID on {benchmark.name}, preset {config.preset}"
@@ -274,14 +295,8 @@ def _report(
                 for part, records in zip(PARTS, parts, strict=True)
             },
         },
-        "seeds": {"split": config.seed, "training": config.seed, "bootstrap": config.seed},
-        "budget": {
-            "ResNet": baseline,
-            "ResNet + tricks": baseline,
-            "E_id after stage 0": stage_0,
-            "f_inv after stage 1": stage_1,
-            "DI-REID": full,
-        },
+        "seeds": {"split": config.split, "training": config.seed, "bootstrap": config.seed},
+        "budget": budget(config),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         **environment,
     }

@@ -45,6 +45,22 @@ def scene(batch: int = 4, height: int = 64, width: int = 32) -> Tensor:
     return image / 4
 
 
+def test_some_images_are_degraded_and_the_others_untouched() -> None:
+    images = noise_images(400, 16, 8)
+    mixed = SelfDegradation("noise").some(images, 0.3, seeded())
+    changed = (mixed != images).flatten(1).any(dim=1)
+    assert 0.2 < changed.float().mean() < 0.4  # 0.3, within four standard errors
+    whole = SelfDegradation("noise")(images, seeded())
+    assert torch.equal(mixed[changed], whole[changed])
+    assert torch.equal(SelfDegradation("noise").some(images, 0.0, seeded()), images)
+    halves = [
+        SelfDegradation("noise").some(part, 0.3, seeded(), rank, 2)
+        for rank, part in enumerate(images.chunk(2))
+    ]
+    again = SelfDegradation("noise").some(images, 0.3, seeded())
+    assert torch.equal(torch.cat(halves), again)
+
+
 # What holds for all of them --------------------------------------------------------------------
 
 

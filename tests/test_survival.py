@@ -101,7 +101,7 @@ def test_a_checkpoint_holds_all_that_a_run_depends_on(whole: Path, everything: C
         "step", "seconds", "config", "settings", "precision", "split_hash", "trained_on",
         "networks", "average", "optimisers", "schedule", "scaler", "random",
     }  # fmt: skip
-    assert state["settings"] == everything.training_settings()
+    assert state["settings"] == everything.stage_settings("ddgan")
     assert Config.model_validate(state["config"]) == everything
     assert set(state["optimisers"]) == {"generator", "discriminators"}
     assert state["average"]["n_averaged"] == 4

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from direid.config import ABLATIONS, LITERAL, load_preset
+from direid.config import ABLATIONS, LITERAL, load_preset, merge
 from direid.data.paper_dolls import paper_dolls
+from direid.degradations import SelfDegradation
 from direid.errors import DireidError
 from direid.models import DFEN
 from direid.training import checkpoint
@@ -213,6 +214,57 @@ def test_a_stage_brings_those_that_it_builds_on() -> None:
     assert wanted_stages(["ddgan", "resnet"]) == ("resnet", "identity", "ddgan")
     with pytest.raises(DireidError, match="unknown stage 'dfn': choose from resnet, tricks"):
         wanted_stages(["dfn"])
+
+
+def test_a_stage_reads_no_setting_but_its_own(benchmark, config, small, tmp_path: Path) -> None:
+    """What ``stage_settings`` leaves out may be anything: the weights are the same, bit by bit."""
+    other = {
+        "identity": {
+            "network": {"scales": [3], "content": 8, "code": 8, "critic_base": 4},
+            "self_degradation": "noise", "ddgan": {"rate": 1e-2, "steps": 2},
+            "dfen": {"rate": 1e-2, "attention": False}, "later": {"cycle": 1},
+            "readings": {"equation_3": "x_j"}, "identity": {"degraded": 1.0},
+        },
+        "ddgan": {"dfen": {"rate": 1e-2, "attention": False}, "identity": {"degraded": 1.0}},
+    }  # fmt: skip
+    train(config, benchmark, CPU, tmp_path / "ours", ("ddgan",))
+    for stage, changes in other.items():
+        changed = load_preset("tiny", merge(small, changes))
+        assert changed.stage_settings(stage) == config.stage_settings(stage)
+        train(changed, benchmark, CPU, tmp_path / stage, (stage,))
+        ours, theirs = (
+            checkpoint.load(tmp_path / folder / "checkpoints" / f"{stage}.pt")["networks"]
+            for folder in ("ours", stage)
+        )
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours), stage
+    changed = load_preset("tiny", merge(small, {"identity": {"rate": 1e-2}}))
+    assert changed.stage_settings("identity") != config.stage_settings("identity")
+    assert config.stage_settings("resnet")["identity"]["steps"] == config.fair_steps
+
+
+def test_the_competitor_sees_degraded_images(benchmark, config, tmp_path, monkeypatch) -> None:
+    """A share of each batch goes through F_deg, and the labels stay whose they were."""
+    shares = []
+
+    def spy(self, images, chance, generator, rank=0, processes=1):  # noqa: ANN001, ANN202
+        mixed = real(self, images, chance, generator, rank, processes)
+        shares.append((mixed != images).flatten(1).any(dim=1).float().mean().item())
+        assert chance == config.identity.degraded
+        return mixed
+
+    real = SelfDegradation.some
+    monkeypatch.setattr(SelfDegradation, "some", spy)
+    long = config.model_copy(
+        update={"identity": config.identity.model_copy(update={"steps": 40}), "save_every": 100}
+    )
+    train(long, benchmark, CPU, tmp_path, ("tricks", "augmented"))
+    assert len(shares) == long.fair_steps  # and none for the tricks alone
+    assert 0.4 < sum(shares) / len(shares) < 0.6
+    states = [
+        checkpoint.load(tmp_path / "checkpoints" / f"{name}.pt") for name in ("tricks", "augmented")
+    ]
+    assert states[0]["step"] == states[1]["step"] == long.fair_steps
+    assert not torch.equal(*(s["networks"]["neck.classifier.weight"] for s in states))
 
 
 def test_samples_are_stored_at_intervals_and_change_nothing(benchmark, small, tmp_path) -> None:

@@ -68,7 +68,7 @@ LITERAL: dict[str, dict] = {  # the paper as printed, where we read it otherwise
 }  # fmt: skip
 
 F_DEG = {"paper_dolls_dark": "illumination"}  # of a benchmark; the others' is "resolution"
-OPTIONS = {"preset", "data", "root", "seed", "device"}  # of the command line
+OPTIONS = {"preset", "data", "root", "split", "seed", "device"}  # of the command line
 LISTS = {"network.scales", "later.poor_cameras"}  # the settings that hold several values
 
 
@@ -134,7 +134,7 @@ def read_config(path: Path) -> Config:
     try:
         return Config.model_validate_json(text)
     except ValidationError as error:
-        raise DireidError(f"{path}: {_first_line(error)}") from None
+        raise DireidError(f"{path}: {first_line(error)}") from None
 
 
 def with_changes(config: Config, changes: dict) -> Config:
@@ -189,14 +189,15 @@ def _validate(values: dict) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise DireidError(_first_line(error)) from None
+        raise DireidError(first_line(error)) from None
 
 
-def _first_line(error: ValidationError) -> str:
+def first_line(error: ValidationError, of: type[BaseModel] = Config) -> str:
+    """The first mistake that pydantic found in the settings ``of`` this class, in one line."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        parent: type[BaseModel] = Config
+        parent = of
         for part in first["loc"][:-1]:
             parent = parent.model_fields[str(part)].annotation  # type: ignore[assignment]
         return f"unknown key {key!r}: choose from {', '.join(parent.model_fields)}"

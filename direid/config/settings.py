@@ -21,6 +21,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+RESNET = (  # the settings of Network that E_id and the baselines read
+    "height", "width", "depth", "base", "stem_kernel", "stem_stride", "last_stride", "pretrained",
+)  # fmt: skip
+
+
 class Network(Settings):
     """Sizes of the networks of section 3.2."""
 
@@ -68,6 +73,7 @@ class Identity(Settings):
     warmup: float = Field(0.05, ge=0, lt=1)  # share of the steps
     smoothing: float = Field(0.1, ge=0, lt=1)  # of the labels, but not of the plain baseline's
     margin: float = Field(0.3, ge=0)  # of the triplet loss
+    degraded: float = Field(0.5, gt=0, le=1)  # share that F_deg augments, in one baseline
 
     @property
     def batch(self) -> int:
@@ -178,7 +184,8 @@ class Config(Settings):
 
     preset: str = "paper"
     data: str = "paper_dolls"
-    seed: int = Field(0, ge=0)
+    split: NonNegativeInt = 0  # which of the benchmark's splits into training and test people
+    seed: NonNegativeInt = 0  # of the training
     root: Path | None = None  # folder of a benchmark that is not drawn
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # bfloat16 where fast
@@ -226,6 +233,29 @@ class Config(Settings):
         elsewhere = {"root", "device", "precision", "deterministic", "compile", "workers"}
         written = {"save_every", "log_every", "sample_every"}
         return self.model_dump(mode="json", exclude=elsewhere | written)
+
+    def stage_settings(self, stage: str) -> dict:
+        """Those of :meth:`training_settings` that ``stage`` and the stages before it read.
+
+        Two runs that agree in them have the same network after that stage.
+        """
+        settings = self.training_settings()
+        del settings["preset"]  # a name
+        if stage in ("identity", "resnet", "tricks", "augmented"):
+            settings["network"] = {key: settings["network"][key] for key in RESNET}
+            settings["identity"]["steps"] = self.steps_of(stage)
+            if stage != "augmented":
+                del settings["self_degradation"], settings["identity"]["degraded"]
+            groups = {"ddgan", "dfen", "readings", "later"}
+        else:
+            del settings["identity"]["degraded"]
+            groups = {"dfen"} if stage == "ddgan" else set()
+        return {key: value for key, value in settings.items() if key not in groups}
+
+    def steps_of(self, stage: str) -> int:
+        """How long ``stage`` trains: "identity", "ddgan", "dfen" or a baseline."""
+        own = {"identity": self.identity, "ddgan": self.ddgan, "dfen": self.dfen}
+        return own[stage].steps if stage in own else self.fair_steps
 
     @property
     def fair_steps(self) -> int:

@@ -135,22 +135,37 @@ def write_report(report: Report, out: Path) -> None:
     report = _plain(report, "report")
     text = _markdown(report)
     save_json(report, out / "report.json")
-    _write(text, out / "report.md")
+    write_text(text, out / "report.md")
 
 
-def save_json(obj: Any, path: Path) -> None:
+def save_json(obj: Any, path: Path, lines: bool = False) -> None:
     """Save numbers, texts, lists and dicts, numpy's and torch's included, as strict JSON.
 
     The file is there whole or not at all.
 
+    Args:
+        obj: what to save.
+        path: the file.
+        lines: of a dict, one line for each key: for long lists of numbers.
+
     Raises:
         DireidError: a number that is not finite, named by its keys; or a bad path.
     """
-    text = json.dumps(_plain(obj, path.name), indent=2, ensure_ascii=False, allow_nan=False)
-    _write(text + "\n", path)
+    plain, strict = _plain(obj, path.name), {"ensure_ascii": False, "allow_nan": False}
+    if lines:
+        pairs = (f"{json.dumps(k)}: {json.dumps(v, **strict)}" for k, v in plain.items())
+        text = "{\n" + ",\n".join(pairs) + "\n}"
+    else:
+        text = json.dumps(plain, indent=2, **strict)
+    write_text(text + "\n", path)
 
 
-def _write(text: str, path: Path) -> None:
+def write_text(text: str, path: Path) -> None:
+    """Write ``path``, and the folders above it: whole or not at all.
+
+    Raises:
+        DireidError: a bad path.
+    """
     half = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -130,7 +130,7 @@ def _save(
                 "step": done,
                 "seconds": seconds,
                 "config": config.model_dump(mode="json", exclude={"root"}),
-                "settings": config.training_settings(),
+                "settings": config.stage_settings(stage.name),
                 "precision": compute.precision,
                 "split_hash": benchmark.split_hash,
                 "trained_on": checkpoint.trained_on(benchmark),
@@ -162,7 +162,7 @@ def _resume(
             f"{path}: trained on split {state['split_hash'][:12]}, asked to go on with split "
             f"{benchmark.split_hash[:12]}: its training people may be this split's test people"
         )
-    if changed := differences(state["settings"], config.training_settings()):
+    if changed := differences(state["settings"], config.stage_settings(stage.name)):
         raise DireidError(f"{path}: trained with other settings ({changed})")
     if state["step"] > stage.steps:
         raise DireidError(f"{path}: already at step {state['step']}, asked for {stage.steps}")

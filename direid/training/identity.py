@@ -1,4 +1,4 @@
-"""Stage 0: the identity encoder E_id, and the two re-ID baselines of tables 1 and 2."""
+"""Stage 0: the identity encoder E_id, the baselines of tables 1 and 2, and a stronger one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from direid import losses
 from direid.config import Config
 from direid.data.loaders import IdentityBatches
 from direid.data.records import Benchmark
+from direid.degradations import SelfDegradation
 from direid.models import IdentityNetwork
 from direid.training.compute import Batch, Compute, Losses
 from direid.training.engine import Stage, fit
@@ -24,6 +25,7 @@ def train_identity(
     config: Config,
     compute: Compute,
     folder: Path,
+    degraded: float = 0.0,
 ) -> IdentityNetwork:
     """Train a re-ID network for ``steps`` steps of P x K images, or finish a run that was killed.
 
@@ -35,13 +37,14 @@ def train_identity(
         config: everything else.
         compute: device and precision.
         folder: the run's.
+        degraded: share of the images that F_deg augments, on average.
     """
     torch.manual_seed(config.seed)
     network = IdentityNetwork(config.network, benchmark.people, bnneck=tricks)
     if config.network.pretrained:
         network.encoder.trunk.load_imagenet()
     network = compute.place(network)
-    stage = identity_stage(name, steps, tricks, network, benchmark, config, compute)
+    stage = identity_stage(name, steps, tricks, network, benchmark, config, compute, degraded)
     fit(stage, compute, config, folder, benchmark)
     return network
 
@@ -54,6 +57,7 @@ def identity_stage(
     benchmark: Benchmark,
     config: Config,
     compute: Compute,
+    degraded: float = 0.0,
 ) -> Stage:
     """What a training of ``network`` consists of: batches, optimiser, and one step."""
     settings = config.identity
@@ -61,6 +65,7 @@ def identity_stage(
         network.parameters(), lr=settings.rate, weight_decay=settings.decay
     )
     player = compute.wrap(network)
+    self_degradation = SelfDegradation(config.self_degradation)
 
     def terms(batch: Batch) -> Losses:
         people = batch["labels"]
@@ -74,6 +79,10 @@ def identity_stage(
         return found
 
     def step(number: int, batch: Batch) -> dict[str, float]:
+        if degraded:
+            random, world = compute.generator(config.seed, 3, number), compute.world
+            mixed = self_degradation.some(batch["images"], degraded, random, world.rank, world.size)
+            batch = batch | {"images": mixed}
         return compute.descend(terms(batch), {}, optimiser, again=lambda: terms(batch))
 
     batches = IdentityBatches(

@@ -18,7 +18,7 @@ from direid.training.ddgan import train_ddgan
 from direid.training.dfen import train_dfen
 from direid.training.identity import train_identity
 
-BASELINES = ("resnet", "tricks")
+BASELINES = ("resnet", "tricks", "augmented")
 METHOD = ("identity", "ddgan", "dfen")  # DI-REID's own, each built on those before it
 STAGES = (*BASELINES, *METHOD)
 
@@ -29,6 +29,7 @@ class Networks:
 
     resnet: IdentityNetwork | None = None
     tricks: IdentityNetwork | None = None
+    augmented: IdentityNetwork | None = None  # tricks, and F_deg on some of the images
     identity: IdentityNetwork | None = None
     ddgan: DDGAN | None = None
     dfen: DFEN | None = None
@@ -79,6 +80,10 @@ def train(
         nets.resnet = train_identity("resnet", config.fair_steps, False, *common)
     if "tricks" in stages:
         nets.tricks = train_identity("tricks", config.fair_steps, True, *common)
+    if "augmented" in stages:
+        nets.augmented = train_identity(
+            "augmented", config.fair_steps, True, *common, config.identity.degraded
+        )
     if "identity" in stages:
         nets.identity = train_identity("identity", config.identity.steps, True, *common)
     if "ddgan" in stages:
@@ -95,18 +100,13 @@ def load_networks(out: Path, compute: Compute, config: Config, benchmark: Benchm
         DireidError: none is there, or one is damaged, unfinished, or was trained on people whom
             the benchmark tests.
     """
-    steps = dict.fromkeys(BASELINES, config.fair_steps) | {
-        "identity": config.identity.steps,
-        "ddgan": config.ddgan.steps,
-        "dfen": config.dfen.steps,
-    }
     nets = Networks()
-    for name, wanted in steps.items():
+    for name in STAGES:
         path = out / "checkpoints" / f"{name}.pt"
         if not path.exists():
             continue
         state = checkpoint.load(path)
-        if state["step"] < wanted:
+        if state["step"] < (wanted := config.steps_of(name)):
             raise DireidError(
                 f"{path}: stopped at step {state['step']} of {wanted}; finish it with --resume"
             )
