@@ -29,8 +29,8 @@ Embedding = Callable[[Tensor], Tensor]
 METHODS = {
     "ResNet": "identification loss alone",
     "ResNet + tricks": "flip, crop, BNNeck, label smoothing, triplet loss, last stride 1",
-    "ResNet + tricks + F_deg": "and F_deg on a random half of the images, as mere augmentation: the "
-    "competitor that the paper leaves out",
+    "ResNet + tricks + F_deg": "and F_deg on a random half of the images, as mere augmentation: "
+    "the competitor that the paper leaves out",
     "E_id after stage 0": "ResNet + tricks, trained shorter: stages 1 and 2 start from it",
     "f_inv after stage 1": "E_c's identity feature, before stage 2; without ImageNet weights, E_c "
     "started from E_id",

@@ -1,4 +1,4 @@
-"""The first code cell of every chapter: it installs the package where the reader is on Colab.
+"""The first code cell of every chapter: it fetches the book where the reader is on Colab.
 
 Its text is made here, from the repository's address in ``_config.yml``, so that a fork or a move
 changes one line there and then runs
@@ -22,15 +22,20 @@ METADATA = {
     "tags": ["hide-cell"],
 }
 TEMPLATE = """\
-# On Colab this installs the book's package; anywhere else it does nothing.
+# On Colab this fetches the book and installs its package; anywhere else it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
+    import os
     import subprocess
 
-    source = "git+{url}@{branch}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, source], check=True)"""
+    there = "/content/direid_book"
+    if not os.path.exists(there):
+        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}"]
+        subprocess.run([*clone, "{url}", there], check=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, there], check=True)
+    os.chdir(there + "/book")  # where the checkpoints and results lie"""
 
 
 def bootstrap_cell() -> str:

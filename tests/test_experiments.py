@@ -1,4 +1,4 @@
-"""Plans, the runner and its tables: against trainings without it, and numbers worked out by hand."""
+"""Plans, the runner, its tables: against trainings without it, and numbers worked out by hand."""
 
 import json
 from pathlib import Path

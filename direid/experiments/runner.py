@@ -181,9 +181,7 @@ def _read(plan: Plan, cell: Cell, out: Path) -> dict:
         stored = json.loads(path.read_text(encoding="utf-8"))
         before = Config.model_validate(stored["config"]).training_settings()
     except (OSError, ValueError, KeyError):
-        raise DireidError(
-            f"{path}: not a cell of an experiment; delete it to run it again"
-        ) from None
+        raise DireidError(f"{path}: not a cell; delete it to run it again") from None
     if changed := differences(before, plan.config(cell).training_settings()):
         raise DireidError(
             f"{path}: was run with other settings ({changed}); choose another folder, or delete it "

@@ -1,4 +1,4 @@
-"""From the cells of an experiment to tables in the form of the paper's, with spread and intervals."""
+"""From the cells of an experiment to tables in the form of the paper's, with intervals."""
 
 from __future__ import annotations
 

@@ -1,0 +1,70 @@
+"""What the chapters start from: one small benchmark, and networks trained on it beforehand.
+
+`scripts/train_book.py` made the networks, in a few minutes on a CPU; `book/checkpoints` holds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from direid.config import Config, load_preset, merge
+from direid.data.loaders import Images
+from direid.data.paper_dolls import paper_dolls
+from direid.data.records import Benchmark, Record
+from direid.training.compute import Compute
+from direid.training.stages import Networks, load_networks
+
+PEOPLE = {"train_people": 100, "test_people": 100}
+SETTINGS: dict[str, dict] = {  # over the preset tiny
+    "network": {
+        "base": 16, "content": 32, "scale_channels": 16, "invariant": 128, "encoder_base": 16,
+        "decoder_hidden": 64,
+    },
+    "identity": {"steps": 400},
+    "ddgan": {"steps": 1_500},
+    "dfen": {"steps": 400},
+}  # fmt: skip
+
+
+@dataclass
+class Book:
+    """The benchmark of the chapters, the settings, and the networks trained with them."""
+
+    benchmark: Benchmark
+    config: Config
+    compute: Compute
+    networks: Networks
+
+    def images(self, records: list[Record] | tuple[Record, ...]) -> Tensor:
+        """The images (N, 3, H, W) in [0, 1] of N records, on the book's device."""
+        stack = next(Images(records, *self.config.size).batches(len(records)))
+        return self.compute.to_device(stack)
+
+
+def settings(changes: dict | None = None) -> Config:
+    """The configuration of the book's networks, with ``changes`` of one's own (nested) over it."""
+    return load_preset("tiny", merge(SETTINGS, changes or {}))
+
+
+def benchmark() -> Benchmark:
+    """Drawn people: 100 to learn from and 100 to find, seen by a sharp and by a poor camera."""
+    return paper_dolls(0, **PEOPLE)
+
+
+def load(folder: Path = Path("checkpoints")) -> Book:
+    """The benchmark of the chapters and the trained networks: ``tricks`` (the baseline),
+    ``identity`` (E_id), ``ddgan`` and ``dfen``, in evaluation mode.
+
+    Raises:
+        DireidError: no checkpoints in ``folder``.
+    """
+    config, people = settings(), benchmark()
+    compute = Compute.of(config)
+    networks = load_networks(folder, compute, config, people)
+    for network in vars(networks).values():
+        if network is not None:
+            network.eval()
+    return Book(people, config, compute, networks)
