@@ -10,7 +10,7 @@ OUT := runs/tiny
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run results test test-book test-code book lab outputs speed stress picture lint clean
+.PHONY: help setup run results test test-book test-code book lab outputs checkpoints speed stress picture lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-code: $(INSTALLED)  ## only the tests; the strict build must have run befor
 
 outputs: $(INSTALLED)  ## run every notebook again and store what it prints and draws
 	$(BIN)/python scripts/execute_notebooks.py
+
+checkpoints: $(INSTALLED)  ## train the networks that the chapters start from (10 minutes)
+	$(BIN)/python scripts/train_book.py
 
 speed: $(INSTALLED)  ## measure the training steps on an idle machine (8 minutes) and store what the README shows
 	$(BIN)/python -m benchmarks.speed --repeats 9 --profile --compile tiny --out book/results/speed.json

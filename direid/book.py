@@ -55,8 +55,10 @@ def benchmark() -> Benchmark:
 
 
 def load(folder: Path = Path("checkpoints")) -> Book:
-    """The benchmark of the chapters and the trained networks: ``tricks`` (the baseline),
-    ``identity`` (E_id), ``ddgan`` and ``dfen``, in evaluation mode.
+    """The benchmark of the chapters and the trained networks, in evaluation mode.
+
+    Among the networks are ``tricks``, the baseline, ``identity``, which holds E_id, ``ddgan`` and
+    ``dfen``.
 
     Raises:
         DireidError: no checkpoints in ``folder``.

@@ -33,6 +33,7 @@ def slim(state: dict) -> dict:
 
 
 def main() -> None:
+    """Train what is not trained yet, then store it small."""
     config, people = settings(), benchmark()
     train(config, people, Compute.of(config), ROOT / "runs" / "book", STAGES)
     out = ROOT / "book" / "checkpoints"

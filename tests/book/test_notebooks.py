@@ -22,7 +22,10 @@ NOTEBOOKS = notebooks()
 # than this should draw smaller pictures.
 LARGEST = 2_000_000
 
-HEADINGS = ["## What you will learn", "## What to remember", "## Exercises"]
+HEADINGS = [
+    "## What you will learn", "## What breaks without it", "## What to remember", "## Exercises",
+]  # fmt: skip
+BOX = ["You need", "Paper", "Time", "Hardware", "Data"]  # what the reader is told beforehand
 MACHINE_PATH = re.compile(
     r"(?<![\w.:/~])/(?:home|root|Users|tmp|var|mnt|opt|usr|work)/\w|\b[A-Z]:\\\w"
 )
@@ -116,6 +119,34 @@ def follows_the_template(notebook):
             yield f"{heading!r} skips a level"
 
 
+def says_what_it_takes(notebook):
+    """The box under the title: what a reader needs, and how long it will be."""
+    first = notebook.cells[0].source if notebook.cells else ""
+    if "admonition} Before you start" not in first:
+        yield "the first cell needs the box 'Before you start'"
+    for word in BOX:
+        if f"- **{word}**:" not in first:
+            yield f"the box needs a line '- **{word}**: ...'"
+
+
+def exercises_are_solved(notebook):
+    """Two exercises at least, each with a solution that is hidden and that runs."""
+    text = markdown(notebook)
+    asked = re.findall(r"\{exercise-start\}\n:label: (\S+)", text)
+    solved = re.findall(r"\{solution-start\} (\S+)\n:class: dropdown", text)
+    if len(asked) < 2 or asked != solved:
+        yield f"two exercises or more, each followed by its solution: {asked} and {solved}"
+    kinds = [
+        "end" if "{solution-end}" in cell.source else
+        "start" if "{solution-start}" in cell.source else cell.cell_type
+        for cell in notebook.cells
+    ]  # fmt: skip
+    for start in (i for i, kind in enumerate(kinds) if kind == "start"):
+        inside = kinds[start + 1 :]
+        if "end" not in inside or "code" not in inside[: inside.index("end")]:
+            yield f"solution {start}: no code that runs"
+
+
 def starts_on_colab(notebook):
     first = next(iter(code_cells(notebook)), None)
     if first is None or first.source != bootstrap_cell():
@@ -139,6 +170,8 @@ RULES = [
     figures_are_shown,
     pictures_are_described,
     follows_the_template,
+    says_what_it_takes,
+    exercises_are_solved,
     starts_on_colab,
     no_path_of_a_machine,
 ]
