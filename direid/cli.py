@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from direid.arguments import parser
 from direid.config import (
-    ABLATIONS,
     LITERAL,
-    PRESETS,
     Config,
     load_preset,
     merge,
@@ -25,17 +24,10 @@ if TYPE_CHECKING:
     from direid.experiments import Plan
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argparse that says a mistake in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise DireidError(f"{message} (see {self.prog} --help)")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake is one line on stderr and exit code 2."""
     try:
-        options = _parser().parse_args(arguments)
+        options = parser(COMMANDS).parse_args(arguments)
         options.command(options)
     except DireidError as error:
         print(f"direid: error: {error}", file=sys.stderr)
@@ -156,161 +148,40 @@ def _data_list(options: argparse.Namespace) -> None:
 def _data_check(options: argparse.Namespace) -> None:
     from direid import data
 
-    print("\n".join(data.check(options.name, options.root)))
+    print("\n".join(data.check(options.name, options.root, options.seed)))
 
 
 def _data_build(options: argparse.Namespace) -> None:
     from direid import data
 
-    benchmark = data.build(options.name, options.root, options.out, options.seed)
-    print(f"{benchmark.name}: written to {options.out}, split {benchmark.split_hash[:12]}")
-    print(f"use it with: direid run --data folder --root {options.out} ...")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="direid",
-        description="DI-REID: person re-identification by degradation invariance learning.",
-        epilog="example: direid run --preset tiny --data paper_dolls --out runs/tiny",
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    run = _command(
-        commands, "run", _run,
-        "train the baselines, DDGAN and DFEN, evaluate them, and write a report",
-        "direid run --preset tiny --data paper_dolls --out runs/tiny\n"
-        "         direid run --preset tiny --data caviar --root CAVIAR4REID --out runs/caviar",
+    try:
+        cameras = [int(c) for c in options.cameras.split(",")] if options.cameras else None
+    except ValueError:
+        raise DireidError(f"--cameras {options.cameras!r}: expected numbers, as 1,3") from None
+    benchmark = data.build(
+        options.name, options.source, options.out, options.seed, degrade=options.degrade,
+        cameras=cameras,
     )  # fmt: skip
-    _run_options(run)
-    train = _command(
-        commands, "train", _train,
-        "train only; also in several processes, on several GPUs, under torchrun",
-        "direid train --preset paper --data caviar --root CAVIAR4REID --out runs/paper\n"
-        "         torchrun --nproc-per-node 2 -m direid train --preset paper ...",
-    )  # fmt: skip
-    _run_options(train)
-    train.add_argument(
-        "--stages", default="dfen", metavar="NAME,...",
-        help="resnet and tricks are baselines; identity, ddgan and dfen are DI-REID, and each "
-        "brings those before it (default: dfen)",
-    )  # fmt: skip
-
-    evaluate = _command(
-        commands, "evaluate", _evaluate,
-        "evaluate the networks of a run, on its own test people or on others",
-        "direid evaluate --run runs/tiny",
-    )  # fmt: skip
-    evaluate.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
-    evaluate.add_argument("--data", metavar="NAME", help="another benchmark to test on")
-    evaluate.add_argument("--root", type=Path, metavar="DIR",
-                          help="its images, or the run's if they have moved")  # fmt: skip
-    evaluate.add_argument("--split", type=int, metavar="N", help="another split to test on")
-    evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
-
-    experiment = _command(
-        commands, "experiment", _experiment,
-        "run a declared plan: methods x data x splits x seeds, and make the paper's tables",
-        "direid experiment book/plans/tables.toml --out runs/tables\n"
-        "         --root caviar=CAVIAR4REID --root mlr_viper=VIPeR",
-    )  # fmt: skip
-    experiment.add_argument("plan", type=Path, metavar="PLAN", help="a TOML file")
-    experiment.add_argument("--root", action="append", default=[], metavar="NAME=DIR",
-                            help="where the images of NAME lie; repeatable")  # fmt: skip
-    experiment.add_argument("--only", metavar="NAME",
-                            help="this benchmark alone, so that processes can share")  # fmt: skip
-    _plan_options(experiment)
-    ablate = _command(
-        commands, "ablate", _ablate,
-        "table 3: DI-REID, each of its ablations, and the baselines, on one benchmark",
-        "direid ablate --preset tiny --data paper_dolls --splits 3 --out runs/ablation",
-    )  # fmt: skip
-    ablate.add_argument("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
-                        help="size of networks and training")  # fmt: skip
-    ablate.add_argument("--data", required=True, metavar="NAME", help="see: direid data list")
-    ablate.add_argument("--root", type=Path, metavar="DIR", help="where the images of NAME lie")
-    ablate.add_argument("--splits", type=int, default=1, metavar="N",
-                        help="how many splits (default 1)")  # fmt: skip
-    ablate.add_argument("--seeds", type=int, default=1, metavar="N",
-                        help="how many trainings of each (default 1)")  # fmt: skip
-    ablate.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="change one setting for all; repeatable")  # fmt: skip
-    _plan_options(ablate)
-
-    about = "list the benchmarks, check a folder of one, or write one to disk"
-    data = commands.add_parser(
-        "data", help=about, description=about[0].upper() + about[1:] + ".",
-        epilog="example: direid data list",
-    )  # fmt: skip
-    actions = data.add_subparsers(metavar="ACTION", required=True)
-    _command(
-        actions, "list", _data_list,
-        "every benchmark: what it is, where to get it, the layout it wants",
-        "direid data list",
-    )  # fmt: skip
-    check = _command(
-        actions, "check", _data_check,
-        "hold a folder against what the benchmark should contain, and open every image",
-        "direid data check caviar --root CAVIAR4REID",
-    )  # fmt: skip
-    check.add_argument("name", metavar="NAME", help="see: direid data list")
-    check.add_argument("--root", type=Path, metavar="DIR", help="where its images lie")
-    build = _command(
-        actions, "build", _data_build,
-        "write a benchmark's train, query and gallery images, as --data folder reads them",
-        "direid data build mlr_viper --root VIPeR --out mlr_viper --seed 0",
-    )  # fmt: skip
-    build.add_argument("name", metavar="NAME", help="see: direid data list")
-    build.add_argument("--root", type=Path, metavar="DIR", help="where the original images lie")
-    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-    build.add_argument("--seed", type=int, default=0, metavar="N", help="of the split (default 0)")
-    return parser
+    count = data.splits("folder", options.out)
+    print(f"{benchmark.name}: written to {options.out}, {count} split{'s' if count > 1 else ''}")
+    for note in benchmark.notes:
+        print(note)
+    print(f"split 0: {benchmark.split_hash}")
+    print(f"use it with: direid run --data folder --root {options.out} --split 0 ...")
 
 
-def _plan_options(parser: argparse.ArgumentParser) -> None:
-    """What every experiment wants to know; one that was stopped goes on by the same command."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
-                        help="folder of the experiment; the same again goes on")  # fmt: skip
-    parser.add_argument("--keep", action="store_true", help="keep the checkpoints")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+def _data_splits(options: argparse.Namespace) -> None:
+    from direid import data
+
+    data.save_splits(options.name, options.root, options.seed, options.out, options.count)
+    print(f"{options.name}: {options.count} splits of seed {options.seed} written to {options.out}")
 
 
-def _run_options(parser: argparse.ArgumentParser) -> None:
-    """What a training wants to know."""
-    add = parser.add_argument
-    add("--preset", required=True, metavar="{" + ",".join(PRESETS) + "}",
-        help="size of networks and training")  # fmt: skip
-    add("--data", required=True, metavar="NAME", help="see: direid data list")
-    add("--root", type=Path, metavar="DIR",
-        help="where the images of NAME lie; drawn benchmarks need none")  # fmt: skip
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--split", type=int, metavar="N",
-        help="which of NAME's splits into training and test people (default 0)")  # fmt: skip
-    add("--seed", type=int, metavar="N", help="of the training (default 0)")
-    add("--device", help="cpu, cuda, cuda:1, mps (default: the best there is)")
-    add("--resume", action="store_true", help="continue the run in --out")
-    add("--ablation", metavar="NAME", help=f"leave a part away: {', '.join(ABLATIONS)}")
-    add("--literal", action="store_true",
-        help="read every equation as printed, also where it contradicts another")  # fmt: skip
-    add("--set", action="append", default=[], metavar="KEY=VALUE",
-        help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
-
-
-def _command(
-    commands: argparse._SubParsersAction,
-    name: str,
-    call: Callable[[argparse.Namespace], None],
-    about: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=about,
-        description=about[0].upper() + about[1:] + ".",
-        epilog=f"example: {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=call)
-    return parser
+COMMANDS = {
+    "run": _run, "train": _train, "evaluate": _evaluate, "experiment": _experiment,
+    "ablate": _ablate, "data list": _data_list, "data check": _data_check,
+    "data build": _data_build, "data splits": _data_splits,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

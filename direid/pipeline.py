@@ -128,9 +128,7 @@ def load_benchmark(config: Config) -> Benchmark:
     Raises:
         DireidError: unknown, missing or wrong data, or too few training people for a batch.
     """
-    benchmark = data.load(
-        config.data, config.root, 0, *config.size, *([config.split] if config.split else [])
-    )
+    benchmark = data.load(config.data, config.root, 0, *config.size, config.split)
     if benchmark.people < config.identity.people:
         raise DireidError(
             f"{benchmark.name}: {benchmark.people} training people, fewer than the "
@@ -139,7 +137,8 @@ def load_benchmark(config: Config) -> Benchmark:
         )
     if len({record.pid for record in benchmark.gallery}) < 2:
         raise DireidError(f"{benchmark.name}: one person in the gallery, nobody to be mistaken for")
-    stored = [r for part in PARTS for r in getattr(benchmark, part) if isinstance(r.image, Path)]
+    records = (r for part in PARTS for r in getattr(benchmark, part))
+    stored = [r for r in records if not isinstance(r.image, np.ndarray)]
     for record in tqdm(stored, desc="images", unit="image", delay=2, leave=False):
         read_image(record)  # a damaged file must stop the run before it trains, not after
     return benchmark
@@ -289,6 +288,7 @@ def _report(
         "data": {
             "name": benchmark.name,
             "protocol": benchmark.protocol,
+            "notes": "; ".join(benchmark.notes) or "none",
             "split_hash": benchmark.split_hash,
             "counts": {
                 part: {"images": len(records), "people": len({r.pid for r in records})}

@@ -100,6 +100,14 @@ def test_evaluate_repeats_the_runs_table(finished: Path, capsys) -> None:
         assert f"{row['rank1']['mean']:.1f}" in line
 
 
+def plain(benchmark: data.Benchmark, root: Path) -> None:
+    """Write the images as a person's own folder has them."""
+    for part in ("train", "query", "gallery"):
+        (root / part).mkdir(parents=True)
+        for record in getattr(benchmark, part):
+            Image.fromarray(data.read_image(record)).save(root / part / f"{record.name}.png")
+
+
 def train_words(root: Path, out: Path, *more: str) -> list[str]:
     return ["train", *arguments(root, out)[1:], *more]
 
@@ -124,8 +132,7 @@ def test_networks_are_tested_on_others_but_not_on_whom_they_learnt(
 ) -> None:
     other = tmp_path / "others"
     drawn = paper_dolls(5, train_people=4, test_people=6, images_per_camera=2, height=32, width=16)
-    folder.write(drawn, other)
-    (other / "split.json").unlink()  # a folder of its own, with a name of its own
+    plain(drawn, other)  # a folder of its own, with a name of its own
     words = ["evaluate", "--run", str(finished), "--data", "folder", "--root"]
     assert main([*words, str(other)]) == 0
     assert "DI-REID" in capsys.readouterr().out
@@ -263,7 +270,7 @@ def test_bad_images_are_named_before_anything_is_trained(tmp_path: Path, capsys)
     benchmark = paper_dolls(
         0, train_people=4, test_people=4, images_per_camera=2, height=32, width=16
     )
-    folder.write(benchmark, root)
+    plain(benchmark, root)
     victim = sorted((root / "query").glob("*.png"))[0]
     out = tmp_path / "out"
     victim.write_bytes(victim.read_bytes()[:40])
@@ -302,8 +309,7 @@ def test_a_run_goes_on_elsewhere_and_with_moved_images(
 
 def test_a_very_small_test_set_is_reported(images: Path, tmp_path: Path, capsys) -> None:
     root = tmp_path / "people"
-    shutil.copytree(images, root)
-    (root / "split.json").unlink()
+    plain(data.load("folder", images), root)
     people = sorted({path.name.split("_")[0] for path in (root / "gallery").iterdir()})
     for part in ("query", "gallery"):
         for path in (root / part).iterdir():
@@ -349,7 +355,7 @@ def test_too_few_training_people_for_a_batch(images: Path, tmp_path: Path, capsy
 
 @pytest.mark.parametrize(
     "command", [[], ["run"], ["train"], ["evaluate"], ["data"], ["data", "list"], ["data", "check"],
-                ["data", "build"]],
+                ["data", "build"], ["data", "splits"], ["experiment"], ["ablate"]],
 )  # fmt: skip
 def test_help_says_what_and_shows_an_example(command: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -365,12 +371,49 @@ def test_data_commands(images: Path, tmp_path: Path, capsys) -> None:
     listed = capsys.readouterr().out
     assert all(name in listed for name in data.NAMES)
     out = tmp_path / "copy"
-    assert main(["data", "build", "folder", "--root", str(images), "--out", str(out)]) == 0
+    assert main(["data", "build", "folder", "--source", str(images), "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().out
     assert main(["data", "check", "folder", "--root", str(out)]) == 0
     split = data.load("folder", images).split_hash
     assert split in capsys.readouterr().out
     assert data.load("folder", out).split_hash == split
     assert "expected a new or empty folder" in refused(
-        capsys, "data", "build", "folder", "--root", str(images), "--out", str(out)
+        capsys, "data", "build", "folder", "--source", str(images), "--out", str(out)
     )
+    dark, mine = tmp_path / "dark", tmp_path / "mine"
+    words = ["data", "build", "folder", "--out", str(dark), "--source"]
+    line = refused(capsys, *words, str(images), "--degrade", "illumination", "--cameras", "1")
+    assert "is degraded already" in line
+    plain(data.load("folder", images), mine)  # as a user's own: nobody knows any level
+    words.append(str(mine))
+    assert main([*words, "--degrade", "illumination", "--cameras", "2"]) == 0
+    assert "cameras 2" in capsys.readouterr().out
+    assert {r.camid for r in data.load("folder", dark).query} == {2}
+    assert "expected numbers" in refused(capsys, *words, "--cameras", "two")
+    file = tmp_path / "splits.json"
+    words = ["data", "splits", "folder", "--root", str(images), "--out", str(file), "--count"]
+    assert "has splits 0 to 0" in refused(capsys, *words, "2")
+    words.append("1")
+    assert main(words) == 0
+    assert [s["hash"] for s in json.loads(file.read_text())["splits"]] == [split]
+    capsys.readouterr()
+    assert "is there already" in refused(capsys, *words)
+
+
+def test_a_plan_and_an_ablation_run_from_the_command_line(images, tmp_path, capsys) -> None:
+    settings = [word for pair in SMALL for word in ("--set", pair)]
+    words = ["ablate", "--preset", "tiny", "--data", "folder", "--root", str(images)]
+    words += ["--out", str(tmp_path / "ablation"), "--device", "cpu", *settings]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    for row in ("w/o DIL", "w/o DIL, with its identification", "f_sen only", "+ F_deg"):
+        assert row in printed
+    assert "10 of 10 cells done" in (tmp_path / "ablation" / "tables.md").read_text()
+    plan = tmp_path / "plan.toml"
+    plan.write_text('name = "one"\npreset = "tiny"\ndata = ["folder"]\nmethods = ["resnet"]\n'
+                    '[settings.identity]\nsteps = 2\npeople = 4\n[settings.ddgan]\nsteps = 2\n'
+                    '[settings.dfen]\nsteps = 2\n')  # fmt: skip
+    words = ["experiment", str(plan), "--out", str(tmp_path / "one")]
+    assert "expected NAME=DIR" in refused(capsys, *words, "--root", "folder")
+    assert main([*words, "--root", f"folder={images}", "--device", "cpu"]) == 0
+    assert "1 of 1 cells done" in capsys.readouterr().out

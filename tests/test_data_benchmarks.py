@@ -1,51 +1,33 @@
-"""CAVIAR, MLR-VIPeR, one's own folder: splits, refusals, and writing one out to read it back."""
+"""CAVIAR, MLR-VIPeR and one's own folder: who trains, who tests, and what is refused."""
 
-import json
-import os
+import hashlib
 import shutil
 from collections import Counter
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from data_trees import (
+    ONE_CAMERA,
+    RATIO_SIZES,
+    encoded,
+    equal,
+    make_caviar,
+    make_own,
+    make_viper,
+    names,
+    one_line,
+    pids,
+    real,
+)
 
 from direid import data
-from direid.data import caviar, folder, mlr_viper, paper_dolls
-from direid.data.records import PARTS, Benchmark, Record, read_image
+from direid.data import caviar, paper_dolls
+from direid.data.cross import shrink
+from direid.data.records import PARTS, read_image
 from direid.errors import DireidError
-
-ONE_CAMERA = set(range(3, 72, 3)) - {72, 69}  # any 22 of the 72
-RATIO_SIZES = {1: (128, 48), 2: (64, 24), 3: (43, 16), 4: (32, 12)}  # (height, width)
-
-
-def encoded(width: int, height: int, kind: str) -> bytes:
-    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def make_caviar(root: Path) -> Path:
-    near, far = encoded(40, 100, "JPEG"), encoded(20, 50, "JPEG")
-    root.mkdir()
-    for pid in range(1, 73):
-        for number in range(1, 11 if pid in ONE_CAMERA else 21):
-            (root / f"{pid:04d}{number:03d}.jpg").write_bytes(near if number <= 10 else far)
-    return root
-
-
-def make_viper(root: Path) -> Path:
-    image = encoded(48, 128, "BMP")
-    for camera, angle in (("cam_a", 0), ("cam_b", 90)):
-        (root / camera).mkdir(parents=True)
-        for person in range(632):
-            # as in the real set, numbers have gaps
-            (root / camera / f"{person + person // 100:03d}_{angle}.bmp").write_bytes(image)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +38,6 @@ def caviar_root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def viper_root(tmp_path_factory):
     return make_viper(tmp_path_factory.mktemp("benchmarks") / "VIPeR")
-
-
-def real(variable: str):
-    value = os.environ.get(variable)
-    return pytest.param(
-        value and Path(value),
-        marks=pytest.mark.skipif(
-            not value, reason=f"{variable} names no folder of the real images"
-        ),
-        id="real",
-    )
-
-
-def pids(records) -> set[int]:
-    return {r.pid for r in records}
-
-
-def names(benchmark: Benchmark) -> dict[str, list[str]]:
-    return {part: [r.name for r in getattr(benchmark, part)] for part in PARTS}
-
-
-def one_line(error: pytest.ExceptionInfo) -> str:
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 # ---- CAVIAR
@@ -126,6 +84,17 @@ def test_mlr_viper_splits_have_not_moved(root):
     assert data.load("mlr_viper", root, seed=0).split_hash.startswith("d4908f77ba88")
 
 
+@pytest.mark.parametrize("root", [real("DIREID_VIPER")])
+def test_mlr_viper_images_have_not_changed(root):
+    """Taken from the version whose scores the book shows; Pillow resizes in integers."""
+    digest, benchmark = hashlib.sha256(), data.load("mlr_viper", root, seed=0)
+    for part in PARTS:
+        for r in getattr(benchmark, part):
+            digest.update(f"{part}{r.name}{r.pid}{r.camid}{r.level}".encode())
+            digest.update(read_image(r).tobytes())
+    assert digest.hexdigest()[:16] == "c8ebf125418db9e7"
+
+
 # ---- both
 
 
@@ -143,6 +112,33 @@ def test_the_split_is_a_pure_function_of_files_and_seed(
     again = data.load(name, str(moved), seed=1)
     assert again.split_hash == first.split_hash
     assert names(again) == names(first)
+
+
+@pytest.mark.parametrize("name", ["caviar", "mlr_viper"])
+def test_ten_splits_of_one_seed_differ_and_leave_the_images_alone(name, caviar_root, viper_root):
+    root = {"caviar": caviar_root, "mlr_viper": viper_root}[name]
+    made = [data.load(name, root, seed=2, split=k) for k in range(10)]
+    assert made[0].split_hash == data.load(name, root, seed=2).split_hash
+    assert len({b.split_hash for b in made}) == 10
+    assert data.load(name, root, seed=2, split=7).split_hash == made[7].split_hash
+    assert data.load(name, root, seed=3, split=7).split_hash != made[7].split_hash
+    everyone = pids(made[0].train) | pids(made[0].query)
+    tested = Counter(pid for b in made for pid in pids(b.query))
+    for b in made:
+        assert not pids(b.train) & (pids(b.query) | pids(b.gallery))
+        assert pids(b.train) | pids(b.query) == everyone
+        assert len(pids(b.query)) == len(everyone) // 2
+    # each person is tested about half of the time, by independent draws
+    assert 0.5 * 2.5 < np.var([tested[pid] for pid in everyone]) < 1.5 * 2.5
+    levels = [{r.name: r.level for part in PARTS for r in getattr(b, part)} for b in made]
+    assert all(mine == levels[0] for mine in levels)
+
+
+def test_a_fixed_or_a_negative_split_is_refused(own, caviar_root):
+    with pytest.raises(DireidError, match="folder: split 1 .* its split is fixed, expected 0"):
+        data.load("folder", own, split=1)
+    with pytest.raises(DireidError, match="caviar: split -1, expected 0 or more"):
+        data.load("caviar", caviar_root, split=-1)
 
 
 @pytest.mark.parametrize("name", ["caviar", "mlr_viper"])
@@ -219,7 +215,7 @@ VIPER_WRONG = {
     "an empty image": (empty("cam_a/011_0.bmp"), r"011_0\.bmp: empty image file"),
     "one camera": (
         lambda root: shutil.rmtree(root / "cam_b"),
-        r"found 0 images, 1 folders \(cam_a\); expected ROOT/cam_a/PPP_ANGLE\.bmp and ROOT/cam_b",
+        r"found 0 images, 1 folders \(cam_a\), no cam_b; expected ROOT/cam_a/PPP_ANGLE\.bmp",
     ),
     "no folder": (shutil.rmtree, r"no such folder; expected ROOT/cam_a"),
 }
@@ -297,7 +293,7 @@ def test_a_ratio_belongs_to_the_image_and_the_seed(viper_root):
 @pytest.mark.parametrize("ratio", [2, 4])
 def test_shrinking_is_antialiased_bicubic(ratio):
     pixels = np.random.default_rng(0).integers(60, 190, (128, 48, 3), dtype=np.uint8)
-    ours = torch.from_numpy(mlr_viper.shrink(pixels, ratio).astype(np.float32)).permute(2, 0, 1)
+    ours = torch.from_numpy(shrink(pixels, ratio).astype(np.float32)).permute(2, 0, 1)
     reference = F.interpolate(
         torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None],
         scale_factor=1 / ratio,
@@ -312,11 +308,15 @@ def test_shrinking_is_antialiased_bicubic(ratio):
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
     for call in (data.load, data.check):
-        with pytest.raises(DireidError, match=r"unknown data set 'market'.*paper_dolls.*folder"):
+        with pytest.raises(
+            DireidError, match=r"unknown data set 'market'.*paper_dolls.*market1501.*folder"
+        ):
             call("market")
 
 
-@pytest.mark.parametrize("name", ["caviar", "mlr_viper", "folder"])
+@pytest.mark.parametrize(
+    "name", ["caviar", "mlr_viper", "mlr_cuhk03", "msmt17", "market1501", "folder"]
+)
 def test_a_missing_root_is_refused_with_the_layout(name, tmp_path):
     for call in (data.load, data.check):
         with pytest.raises(DireidError, match=f"{name} needs the folder of its images.*ROOT/") as e:
@@ -346,6 +346,16 @@ def test_drawn_figures_are_loaded_by_name_seed_and_size(name, kind, monkeypatch)
     assert data.check(name) == ["drawn by direid itself: there is no folder to check"]
 
 
+def test_other_splits_of_drawn_figures_are_other_figures(monkeypatch):
+    seeds = []
+    monkeypatch.setattr(paper_dolls, "paper_dolls", lambda seed, **_: seeds.append(seed))
+    for seed, split in [(3, 0), (3, 1), (3, 1), (3, 2), (4, 1)]:
+        data.load("paper_dolls", seed=seed, split=split)
+    assert seeds[0] == 3
+    assert seeds[1] == seeds[2]
+    assert len(set(seeds)) == 4
+
+
 def test_describe_has_a_row_for_every_name():
     rows = data.describe()
     assert tuple(row["name"] for row in rows) == data.NAMES
@@ -356,22 +366,9 @@ def test_describe_has_a_row_for_every_name():
 # ---- one's own folder
 
 
-OWN = {
-    "train": ["0007_c1_a.jpg", "0007_c2_b.jpg", "12_c1.png", "0012_c2s1_000451_03.jpg"],
-    "query": ["0003_c2_x.bmp"],
-    "gallery": ["0003_c1_x.jpeg", "0004_c1_x.jpg"],
-}
-KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP"}
-
-
 @pytest.fixture
 def own(tmp_path) -> Path:
-    for part, files in OWN.items():
-        (tmp_path / "own" / part).mkdir(parents=True)
-        for i, file in enumerate(files):
-            pixels = encoded(20 + i, 50, KINDS[Path(file).suffix])
-            (tmp_path / "own" / part / file).write_bytes(pixels)
-    return tmp_path / "own"
+    return make_own(tmp_path / "own")
 
 
 def test_a_folder_s_names_tell_person_and_camera(own):
@@ -404,10 +401,16 @@ def rename(old, new):
     return spoil
 
 
+def one_deeper(root):
+    root.rename(root.with_name("it"))
+    root.mkdir()
+    root.with_name("it").rename(root / "it")
+
+
 OWN_WRONG = {
     "a part missing": (
         lambda root: shutil.rmtree(root / "query"),
-        r"found 0 images, 2 folders \(gallery, train\); expected ROOT/\{train,query,gallery\}/P",
+        r"found 0 images, 2 folders \(gallery, train\), no query; expected ROOT/\{train,query,gall",
     ),
     "an empty part": (remove("query/0003_c2_x.bmp"), "the query part has no image"),
     "a name without camera": (
@@ -431,9 +434,13 @@ OWN_WRONG = {
         rename("gallery/0003_c1_x.jpeg", "gallery/0003_c2_y.jpeg"),
         r"1 person \(3\) of the 1 query people with gallery images from the query's own camera",
     ),
-    "a build cut short": (
-        add("split.json.partial"),
-        "cut short; delete the folder and build again",
+    "a build of former times": (
+        add("split.json"),
+        r"split\.json: of an earlier direid; build it again, or delete this file",
+    ),
+    "the parent folder": (
+        one_deeper,
+        r"the parent folder was given: try .*/own/it$",
     ),
 }
 
@@ -445,161 +452,3 @@ def test_a_wrong_folder_is_refused(case, own):
     with pytest.raises(DireidError, match=message) as error:
         data.load("folder", own)
     assert str(own) in one_line(error)
-
-
-# ---- build
-
-
-def equal(a: Benchmark, b: Benchmark) -> None:
-    assert (a.name, a.protocol, a.split_hash) == (b.name, b.protocol, b.split_hash)
-    assert names(a) == names(b)
-    for part in PARTS:
-        for r, s in zip(getattr(a, part), getattr(b, part), strict=True):
-            assert (r.pid, r.camid, r.level) == (s.pid, s.camid, s.level)
-            assert np.array_equal(read_image(r), read_image(s))
-
-
-def all_bytes(root: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*") if f.is_file()}
-
-
-@pytest.mark.parametrize("name", ["caviar", "mlr_viper"])
-def test_what_is_built_reads_back_the_same(name, caviar_root, viper_root, tmp_path):
-    root = {"caviar": caviar_root, "mlr_viper": viper_root}[name]
-    built = data.build(name, root, tmp_path / "out", seed=5)
-    equal(built, data.load(name, root, seed=5))
-    equal(data.load("folder", tmp_path / "out"), built)
-    assert len(list((tmp_path / "out" / "query").iterdir())) == len(built.query)
-    assert built.split_hash in data.check("folder", tmp_path / "out")[-1]
-
-
-def test_building_twice_gives_the_same_bytes(own, tmp_path):
-    data.build("folder", own, tmp_path / "a", seed=0)
-    data.build("folder", own, tmp_path / "b", seed=0)
-    assert all_bytes(tmp_path / "a") == all_bytes(tmp_path / "b")
-    assert "train/0007_c1_a.png" in all_bytes(tmp_path / "a")
-    equal(data.load("folder", tmp_path / "a"), data.load("folder", own))
-
-
-def drawn() -> Benchmark:
-    """A benchmark of arrays with known levels and names that no file could have."""
-
-    def record(pid, camid, number, level):
-        pixels = np.random.default_rng([pid, camid, number]).integers(0, 256, (6, 4, 3), np.uint8)
-        return Record(f"../{pid}/{camid}: {number}", pixels, pid, camid, level)
-
-    return Benchmark(
-        "toy",
-        train=tuple(record(p, c, n, c / 3) for p in (1, 2) for c in (0, 1) for n in (0, 1)),
-        query=tuple(record(p, 1, n, 0.1 * n + 0.03) for p in (3, 4) for n in (0, 1)),
-        gallery=tuple(record(p, 0, 0, 0.0) for p in (3, 4)),
-    )
-
-
-def test_levels_and_awkward_names_survive(tmp_path):
-    folder.write(drawn(), tmp_path / "out")
-    equal(data.load("folder", tmp_path / "out"), drawn())
-    assert {f.parent.parent for f in tmp_path.rglob("*.png")} == {tmp_path / "out"}
-
-
-def test_an_empty_folder_is_filled_and_a_used_one_is_refused(tmp_path):
-    (tmp_path / "empty").mkdir()
-    folder.write(drawn(), tmp_path / "empty")
-    before = all_bytes(tmp_path / "empty")
-    with pytest.raises(DireidError, match=r"found 0 images, 3 folders .*; expected a new or empty"):
-        folder.write(drawn(), tmp_path / "empty")
-    assert all_bytes(tmp_path / "empty") == before
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(DireidError, match="is a file; expected a new or empty folder"):
-        data.build("folder", tmp_path / "empty", tmp_path / "file", seed=0)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_two_names_that_become_one_file_are_refused(tmp_path):
-    toy = drawn()
-    twins = tuple(Record(n, toy.query[0].image, 3, 1) for n in ("a/b.png", "a/b.jpg"))
-    toy = Benchmark("toy", toy.train, twins, toy.gallery)
-    with pytest.raises(DireidError, match=r"two images of the query part would be 0003_c1_b\.png"):
-        folder.write(toy, tmp_path / "out")
-
-
-def test_a_build_that_fails_takes_its_files_away(own, tmp_path):
-    (own / "gallery" / "0004_c1_x.jpg").write_bytes(b"damaged")
-    with pytest.raises(DireidError, match=r"0004_c1_x\.jpg: not a readable image"):
-        data.build("folder", own, tmp_path / "out", seed=0)
-    assert not (tmp_path / "out").exists()
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DireidError):
-        data.build("folder", own, tmp_path / "empty", seed=0)
-    assert list((tmp_path / "empty").iterdir()) == []
-
-
-def test_a_build_that_is_killed_is_recognised(tmp_path, monkeypatch):
-    with monkeypatch.context() as m:  # the process dies after the last image: no cleaning up
-        m.setattr(folder, "save_split", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        m.setattr(shutil, "rmtree", lambda *_, **__: None)
-        m.setattr(Path, "unlink", lambda *_, **__: None)
-        m.setattr(Path, "rmdir", lambda _: None)
-        with pytest.raises(KeyboardInterrupt):
-            folder.write(drawn(), tmp_path / "out")
-    assert len(list(tmp_path.rglob("*.png"))) == 14
-    with pytest.raises(DireidError, match="cut short"):
-        data.load("folder", tmp_path / "out")
-
-
-def test_an_unwritable_place_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DireidError, match="out: cannot be written") as error:
-        folder.write(drawn(), tmp_path / "file" / "out")
-    one_line(error)
-
-
-def edit(change):
-    def spoil(root):
-        table = json.loads((root / "split.json").read_text())
-        change(table)
-        (root / "split.json").write_text(json.dumps(table))
-
-    return spoil
-
-
-def first_image(root: Path, part: str) -> Path:
-    return sorted((root / part).iterdir())[0]
-
-
-BUILT_WRONG = {
-    "an image gone": (
-        lambda root: first_image(root, "gallery").unlink(),
-        r"1 images in gallery, 2 in split\.json, 1 differ, e\.g\. 0003_c0_0--0\.png",
-    ),
-    "an image more": (
-        lambda root: shutil.copy(first_image(root, "train"), root / "train" / "0001_c0_new.png"),
-        r"9 images in train, 8 in split\.json, 1 differ, e\.g\. 0001_c0_new\.png",
-    ),
-    "another hash": (
-        edit(lambda table: table.update(hash="0" * 64)),
-        r"split\.json: states the hash 000000000000\.\.\., its rows give [0-9a-f]{12}",
-    ),
-    "no JSON": (
-        lambda root: (root / "split.json").write_text("{"),
-        r"split\.json: not a split file",
-    ),
-    "not a split": (
-        lambda root: (root / "split.json").write_text('{"hash": 1}'),
-        r"split\.json: not a split file \(KeyError\('train'\)\)",
-    ),
-    "a row that is no record": (
-        edit(lambda table: table["query"].__setitem__(0, {"name": "x", "pid": "one"})),
-        r"split\.json: not a split file",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BUILT_WRONG)
-def test_a_built_folder_that_was_changed_is_refused(case, tmp_path):
-    folder.write(drawn(), tmp_path / "out")
-    spoil, message = BUILT_WRONG[case]
-    spoil(tmp_path / "out")
-    with pytest.raises(DireidError, match=message) as error:
-        data.load("folder", tmp_path / "out")
-    assert str(tmp_path / "out") in one_line(error)

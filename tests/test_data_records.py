@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from direid.data.files import elsewhere, hold, image_files, need
 from direid.data.records import (
     Benchmark,
     Record,
+    answerable,
     draw,
-    image_files,
     read_image,
     save_split,
     shuffled,
+    split_key,
 )
 from direid.errors import DireidError
 
@@ -45,6 +47,26 @@ def refused(message: str, **changes: tuple[Record, ...]) -> None:
 
 def test_a_sound_benchmark_is_accepted():
     assert Benchmark("toy", **parts()).protocol == "single_shot"
+
+
+def test_an_unknown_protocol_is_refused():
+    assert Benchmark("toy", **parts(), protocol="all_shots").protocol == "all_shots"
+    with pytest.raises(
+        DireidError, match="toy: protocol 'single-shot', expected single_shot or all_shots"
+    ):
+        Benchmark("toy", **parts(), protocol="single-shot")
+
+
+def test_queries_that_nothing_can_answer_are_set_aside_and_counted():
+    gallery = (record(1, 1), record(2, 2), record(3, 1), record(3, 2, "3_2b"))
+    query = (record(1, 2), record(2, 2), record(3, 2), record(4, 1), record(1, 1, "1_1b"))
+    kept, notes = answerable(query, gallery)
+    assert [r.name for r in kept] == ["1_2", "3_2"]
+    assert notes == (
+        "left out: 3 of 5 queries without a gallery image of their person by another camera, "
+        "2 people (2, 4) altogether",
+    )
+    assert answerable(kept, gallery) == (kept, ())
 
 
 @pytest.mark.parametrize("part", ["train", "query", "gallery"])
@@ -155,6 +177,15 @@ def test_read_image_gives_rgb_as_stored(tmp_path):
     assert read_image(record(1, 1, image=pixels)) is pixels
 
 
+def test_read_image_asks_a_function_each_time_and_looks_at_what_it_gives():
+    calls = []
+    made = record(1, 1, "made", lambda: calls.append(1) or PIXEL)
+    assert read_image(made) is PIXEL and read_image(made) is PIXEL
+    assert len(calls) == 2
+    with pytest.raises(DireidError, match=r"image odd: .*expected uint8 \(height, width, 3\)"):
+        read_image(record(1, 1, "odd", lambda: np.zeros((2, 2), np.uint8)))
+
+
 def test_read_image_turns_grey_into_rgb_and_heeds_the_camera_orientation(tmp_path):
     Image.fromarray(np.full((4, 2), 200, np.uint8)).save(tmp_path / "grey.png")
     assert (read_image(record(1, 1, image=tmp_path / "grey.png")) == np.full((4, 2, 3), 200)).all()
@@ -213,6 +244,41 @@ def test_image_files_refuses_no_folder_and_an_empty_file(tmp_path):
         image_files(tmp_path / "a.png", "ROOT/x")
     with pytest.raises(DireidError, match=r"a\.png: empty image file"):
         image_files(tmp_path, "ROOT/x")
+
+
+def test_what_lacks_is_named_and_where_it_may_be(tmp_path):
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "b.txt").write_text("x")
+    wanted = ["a", "b.txt"]
+    need(tmp_path / "set", wanted, "ROOT/a")
+    with pytest.raises(
+        DireidError,
+        match=r"found 0 images, 1 folders \(set\), no a; expected ROOT/a; the parent folder was "
+        r"given: try .*/set$",
+    ):
+        need(tmp_path, wanted, "ROOT/a")
+    assert elsewhere(tmp_path / "set" / "a", wanted).endswith(
+        f"; a part of it was given: try {tmp_path / 'set'}"
+    )
+    (tmp_path / "set" / "b.txt").unlink()
+    assert elsewhere(tmp_path, wanted) == ""
+
+
+def test_each_count_that_is_off_is_told():
+    hold(Path("r"), {"images": 3, "people": 2}, {"images": 3}, "why")
+    with pytest.raises(DireidError) as caught:
+        hold(
+            Path("r"),
+            {"images": 1234, "people": 2},
+            {"images": 3, "people": 2, "cameras": 6},
+            "why",
+        )
+    assert str(caught.value) == "r: found 1,234 images (expected 3), 0 cameras (expected 6); why"
+
+
+def test_split_0_keeps_the_name_that_it_was_always_drawn_under():
+    assert split_key("caviar", 0) == "caviar"
+    assert len({split_key("caviar", k) for k in range(100)}) == 100
 
 
 def test_draw_is_the_head_of_a_sha256():

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from benchmarks.report import summary
-from direid.cli import _parser
+from direid.arguments import parser
+from direid.cli import COMMANDS
 from direid.config import PRESETS, load_preset, parse_settings
 from direid.evaluation.report import table
 
@@ -61,7 +62,7 @@ def test_every_command_is_understood() -> None:
     commands = re.findall(r"^\.venv/bin/direid (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        _parser().parse_args(command.split())
+        parser(COMMANDS).parse_args(command.split())
     settings = re.findall(r"--set ([\w.]+=[\w.]+)", README)
     assert settings
     load_preset("tiny", parse_settings(settings))

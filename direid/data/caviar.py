@@ -18,29 +18,25 @@ from pathlib import Path
 
 import numpy as np
 
-from direid.data.records import (
-    Benchmark,
-    Record,
-    contents,
-    image_files,
-    read_image,
-    shuffled,
-    split_lines,
-)
+from direid.data.files import contents, elsewhere, image_files, split_lines
+from direid.data.records import Benchmark, Record, read_image, shuffled, split_key
 from direid.errors import DireidError
 
+WHAT = "CAVIAR4REID: 50 people, 1,000 images, a near and a far camera"
+WHERE = "from its authors (Cheng et al., BMVC 2011), for research"
 LAYOUT = "ROOT/PPPPNNN.jpg, as 0003011.jpg: person 0001-0072, image 001-010 or 001-020"
 NEAR, FAR = 1, 2  # camids; FAR holds the low-resolution queries
 FILE_NAME = re.compile(r"(\d{4})(\d{3})\.jpe?g", re.IGNORECASE)
 
 
-def load(root: Path, seed: int = 0) -> Benchmark:
+def load(root: Path, seed: int = 0, split: int = 0) -> Benchmark:
     """25 people to train on (500 images), 25 to test on: 250 LR queries, 250 HR gallery images.
 
-    The split is a pure function of the file names and `seed`. The degradation level is unknown.
+    The split is a pure function of the file names, `seed` and its number `split`. The degradation
+    level is unknown.
     """
     people = _two_camera_people(_people(root))
-    order = shuffled(people, seed, "caviar")
+    order = shuffled(people, seed, split_key("caviar", split))
     half = len(order) // 2
 
     def records(pids: list[int], cameras: tuple[int, ...]) -> tuple[Record, ...]:
@@ -101,7 +97,7 @@ def _people(root: Path) -> dict[int, dict[int, Path]]:
         )
         raise DireidError(
             f"{root}: found {found}; expected 1220 images of 72 people (50 with 001-020, 22 with "
-            f"001-010) laid out as {LAYOUT}"
+            f"001-010) laid out as {LAYOUT}{elsewhere(root, ['0001001.jpg'])}"
         )
     return people
 

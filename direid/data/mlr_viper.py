@@ -7,73 +7,50 @@ training people included:
 
 - which camera: `cam_a`, whose images are VIPeR's customary queries;
 - the ratio is drawn for each image from (seed, file name), so it survives any change of the split;
-- the down-sampling is bicubic with antialiasing, and the image *stays* small (24 x 64, 16 x 43 or
-  12 x 32): enlarging it again is the loader's business, as it is for a truly distant person.
+- how: as `cross` does it, so that images are 24 x 64, 16 x 43 or 12 x 32.
 """
 
 import re
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from direid.data.records import (
-    Benchmark,
-    Record,
-    contents,
-    draw,
-    image_files,
-    read_image,
-    shuffled,
-    split_lines,
-)
+from direid.data.cross import RATIOS, cross
+from direid.data.files import image_files, need, split_lines
+from direid.data.records import Benchmark, Record, read_image, shuffled, split_key
 from direid.errors import DireidError
 
+WHAT = "VIPeR: 632 people, 1,264 images, one camera down-sampled by 1/2, 1/3 or 1/4"
+WHERE = "from its authors (Gray et al., PETS 2007), for research"
 LAYOUT = "ROOT/cam_a/PPP_ANGLE.bmp and ROOT/cam_b/PPP_ANGLE.bmp, as cam_a/000_45.bmp"
 CAMERAS = {"cam_a": 1, "cam_b": 2}  # camids
 LOW_RESOLUTION = "cam_a"
-RATIOS = (2, 3, 4)
 PEOPLE = 632
 FILE_NAME = re.compile(r"(\d{3})_\d{1,3}\.bmp", re.IGNORECASE)
 
 
-def load(root: Path, seed: int = 0) -> Benchmark:
+def load(root: Path, seed: int = 0, split: int = 0) -> Benchmark:
     """316 people to train on, 316 to test on: 632 training images, 316 LR queries, 316 HR gallery.
 
-    People and ratios are pure functions of (file names, seed). `Record.level` is (ratio - 1) / 3:
-    0 for the untouched images, then 1/3, 2/3 and 1 for the ratios 1/2, 1/3 and 1/4.
+    People are a pure function of (file names, seed, split), ratios of (file names, seed).
+    `Record.level` is 0 for the untouched images, then 1/3, 2/3 and 1 for the ratios 1/2, 1/3, 1/4.
     """
     files = _files(root)
-    order = shuffled(files[LOW_RESOLUTION], seed, "mlr_viper")
+    order = shuffled(files[LOW_RESOLUTION], seed, split_key("mlr_viper", split))
     half = len(order) // 2
-
-    def records(pids: list[int], *cameras: str) -> tuple[Record, ...]:
-        return tuple(
-            _record(camera, files[camera][pid], pid, seed)
+    train, test = (
+        tuple(
+            Record(f"{camera}/{files[camera][pid].name}", files[camera][pid], pid, camid)
             for pid in sorted(pids)
-            for camera in cameras
+            for camera, camid in CAMERAS.items()
         )
-
-    high_resolution = next(camera for camera in CAMERAS if camera != LOW_RESOLUTION)
-    return Benchmark(
-        "mlr_viper",
-        train=records(order[:half], *CAMERAS),
-        query=records(order[half:], LOW_RESOLUTION),
-        gallery=records(order[half:], high_resolution),
+        for pids in (order[:half], order[half:])
     )
-
-
-def shrink(image: np.ndarray, ratio: int) -> np.ndarray:
-    """Down-sample uint8 (H, W, 3) to (H / ratio, W / ratio, 3), rounded; bicubic, antialiased."""
-    height, width = image.shape[:2]
-    size = (max(1, round(width / ratio)), max(1, round(height / ratio)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    viper = Benchmark("viper", train, query=test, gallery=test)
+    return cross(viper, "resolution", [CAMERAS[LOW_RESOLUTION]], seed, name="mlr_viper")
 
 
 def check(root: Path, seed: int = 0) -> list[str]:
     """Decode all 1,264 images and say what was found; anything missing or damaged is refused."""
-    files = _files(root)
-    for people in files.values():
+    for people in _files(root).values():
         for pid, file in people.items():
             height, width = read_image(Record(file.name, file, pid, 0)).shape[:2]
             if (width, height) != (48, 128):
@@ -88,20 +65,9 @@ def check(root: Path, seed: int = 0) -> list[str]:
     ]
 
 
-def _record(camera: str, file: Path, pid: int, seed: int) -> Record:
-    name = f"{camera}/{file.name}"
-    record = Record(name, file, pid, CAMERAS[camera], level=0.0)
-    if camera != LOW_RESOLUTION:
-        return record
-    ratio = RATIOS[draw(seed, "mlr_viper ratio", name) % len(RATIOS)]
-    small = shrink(read_image(record), ratio)
-    return Record(name, small, pid, CAMERAS[camera], level=(ratio - 1) / 3)
-
-
 def _files(root: Path) -> dict[str, dict[int, Path]]:
     """{camera: {pid: file}} of all 632 people; an incomplete folder is refused."""
-    if root.is_dir() and not all((root / camera).is_dir() for camera in CAMERAS):
-        raise DireidError(f"{root}: found {contents(root)}; expected {LAYOUT}")
+    need(root, list(CAMERAS), LAYOUT)
     files: dict[str, dict[int, Path]] = {}
     for camera in CAMERAS:
         files[camera] = {}

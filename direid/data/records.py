@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from PIL import Image, ImageOps
 from direid.errors import DireidError
 
 PARTS = ("train", "query", "gallery")
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp"})
+PROTOCOLS = ("single_shot", "all_shots")  # paper 4.1: MLR sets and CAVIAR; MSMT17
+FORMAT = 1  # of the JSON files that say who trains and who tests
 
 
 @dataclass(frozen=True, eq=False)  # eq=False: comparing two arrays gives an array, not an answer
@@ -26,7 +27,8 @@ class Record:
     """One image: its name within the data set, where its pixels are, who is on it, who took it."""
 
     name: str
-    image: Path | np.ndarray  # a file, or uint8 (H, W, 3) RGB
+    # a file, uint8 (H, W, 3) RGB, or a function that makes such an array anew at each call
+    image: Path | np.ndarray | Callable[[], np.ndarray]
     pid: int
     camid: int
     level: float | None = None  # true degradation in [0, 1], 0 = clean; None where nobody knows it
@@ -38,6 +40,9 @@ class Benchmark:
 
     Refuses what no score could be trusted on: an empty part, a person in both training and test, a
     training person with a single image, a query that nothing in the gallery can answer.
+
+    `protocol` is how the benchmark's scores are customarily computed: "single_shot", against one
+    random gallery image of each person, or "all_shots", against the whole gallery.
     """
 
     name: str
@@ -45,8 +50,13 @@ class Benchmark:
     query: tuple[Record, ...]
     gallery: tuple[Record, ...]
     protocol: str = "single_shot"
+    notes: tuple[str, ...] = ()  # what was left out or changed, for people who read the scores
 
     def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise DireidError(
+                f"{self.name}: protocol {self.protocol!r}, expected {' or '.join(PROTOCOLS)}"
+            )
         for part in PARTS:
             _check_part(self.name, part, getattr(self, part))
         test = {r.pid for r in self.query} | {r.pid for r in self.gallery}
@@ -110,6 +120,26 @@ def _check_answerable(benchmark: Benchmark) -> None:
         )
 
 
+def answerable(
+    query: Sequence[Record], gallery: Sequence[Record]
+) -> tuple[tuple[Record, ...], tuple[str, ...]]:
+    """The queries that have a gallery image by another camera, and a note on those that have none.
+
+    Published protocols skip the others when they compute a score; here they never enter.
+    """
+    cameras: dict[int, set[int]] = {}
+    for record in gallery:
+        cameras.setdefault(record.pid, set()).add(record.camid)
+    kept = tuple(r for r in query if cameras.get(r.pid, set()) - {r.camid})
+    if len(kept) == len(query):
+        return kept, ()
+    lost = sorted({r.pid for r in query} - {r.pid for r in kept})
+    return kept, (
+        f"left out: {len(query) - len(kept)} of {len(query)} queries without a gallery image of "
+        f"their person by another camera, {_people(lost)} altogether",
+    )
+
+
 def _people(pids: list[int]) -> str:
     """'2 people (7, 9)', '1 person (7)': never a list that outgrows the line."""
     shown = ", ".join(map(str, pids[:5])) + (", ..." if len(pids) > 5 else "")
@@ -118,8 +148,8 @@ def _people(pids: list[int]) -> str:
 
 def read_image(record: Record) -> np.ndarray:
     """The record's pixels, uint8 (H, W, 3) RGB, as stored: nothing is resized here."""
-    if isinstance(record.image, np.ndarray):
-        image = record.image
+    image = record.image() if callable(record.image) else record.image
+    if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise DireidError(
                 f"image {record.name}: {image.dtype} array of shape {image.shape}, expected uint8 "
@@ -127,40 +157,13 @@ def read_image(record: Record) -> np.ndarray:
             )
         return image
     try:
-        with Image.open(record.image) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        with Image.open(image) as stored:
+            return np.asarray(ImageOps.exif_transpose(stored).convert("RGB"))
     except Exception as error:  # Pillow's decoders raise a dozen kinds on a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DireidError(
-            f"{record.image}: not a readable image ({reason}); replace or remove the file"
+            f"{image}: not a readable image ({reason}); replace or remove the file"
         ) from error
-
-
-def image_files(folder: Path, layout: str) -> list[Path]:
-    """The visible image files of `folder` by name; a missing folder or an empty file is refused."""
-    if not folder.is_dir():
-        found = "is a file, not a folder" if folder.exists() else "no such folder"
-        raise DireidError(f"{folder}: {found}; expected {layout}")
-    try:
-        visible = sorted((f for f in folder.iterdir() if f.name[0] != "."), key=lambda f: f.name)
-        files = [f for f in visible if f.suffix.lower() in IMAGE_SUFFIXES]
-        empty = [f for f in files if f.stat().st_size == 0]
-    except OSError as error:
-        raise DireidError(f"{folder}: cannot be read ({error.strerror})") from error
-    if empty:
-        raise DireidError(
-            f"{empty[0]}: empty image file ({len(empty)} such in the folder); replace or remove it"
-        )
-    return files
-
-
-def contents(folder: Path) -> str:
-    """What lies in an existing folder, in a few words for an error message."""
-    entries = sorted(entry for entry in folder.iterdir() if entry.name[0] != ".")
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    images = sum(entry.suffix.lower() in IMAGE_SUFFIXES for entry in entries)
-    named = f" ({', '.join(folders[:5])}{', ...' if len(folders) > 5 else ''})" if folders else ""
-    return f"{images} images, {len(folders)} folders{named}"
 
 
 def draw(seed: int, *key: Hashable) -> int:
@@ -176,6 +179,17 @@ def draw(seed: int, *key: Hashable) -> int:
 def shuffled(pids: Iterable[int], seed: int, name: str) -> list[int]:
     """The people in an order that depends on (who they are, seed, data set), not on the listing."""
     return sorted(pids, key=lambda pid: (draw(seed, name, pid), pid))
+
+
+def split_key(name: str, split: int) -> str:
+    """The name under which split number `split` of a data set is drawn; `shuffled` wants it."""
+    return name if split == 0 else f"{name} split {split}"
+
+
+def only_split(name: str, split: int) -> None:
+    """Refuse any split but 0 of a data set whose split is fixed."""
+    if split != 0:
+        raise DireidError(f"{name}: split {split} was asked for; its split is fixed, expected 0")
 
 
 def split_table(benchmark: Benchmark) -> dict:
@@ -199,21 +213,28 @@ def split_table(benchmark: Benchmark) -> dict:
 
 
 def save_split(benchmark: Benchmark, path: Path) -> None:
-    """Write the split as JSON, whole or not at all: a reader never sees half a file."""
+    """Write the split as JSON: each part's images with their people, cameras and levels."""
+    write_json(split_table(benchmark), path)
+
+
+def splits_table(benchmarks: Sequence[Benchmark], seed: int | None) -> dict:
+    """Several splits of one data set, by the names of their images: what `splits.json` holds."""
+    first = benchmarks[0]
+    return {
+        "format": FORMAT,
+        "benchmark": first.name,
+        "protocol": first.protocol,
+        "seed": seed,
+        "splits": [
+            {"hash": b.split_hash, "notes": list(b.notes)}
+            | {part: [r.name for r in getattr(b, part)] for part in PARTS}
+            for b in benchmarks
+        ],
+    }
+
+
+def write_json(table: dict, path: Path) -> None:
+    """Write JSON, whole or not at all: a reader never sees half a file."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(split_table(benchmark), indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
-
-
-def split_lines(benchmark: Benchmark, seed: int | None = None) -> list[str]:
-    """Images, people and cameras of each part, then the hash: what `direid data check` prints."""
-    lines = []
-    for part in PARTS:
-        records = getattr(benchmark, part)
-        people, cameras = {r.pid for r in records}, sorted({r.camid for r in records})
-        lines.append(
-            f"{part}: {len(records):,} images of {len(people)} people, "
-            f"camera{'s' if len(cameras) > 1 else ''} {', '.join(map(str, cameras))}"
-        )
-    drawn = "" if seed is None else f" (seed {seed})"
-    return [*lines, f"split hash{drawn}: {benchmark.split_hash}"]
