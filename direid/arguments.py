@@ -58,6 +58,8 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
     evaluate.add_argument("--root", type=Path, metavar="DIR",
                           help="its images, or the run's if they have moved")  # fmt: skip
     evaluate.add_argument("--split", type=int, metavar="N", help="another split to test on")
+    evaluate.add_argument("--rerank", action="store_true",
+                          help="re-rank by shared neighbours (k-reciprocal)")  # fmt: skip
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
 
     experiment = _command(

@@ -84,7 +84,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     compute = Compute(config.device, config.precision)
     benchmark = load_benchmark(config)
     networks = load_networks(options.run, compute, config, benchmark)
-    print(table(evaluate(networks, benchmark, config, compute).rows))
+    print(table(evaluate(networks, benchmark, config, compute, options.rerank).rows))
+    if options.rerank:
+        print("\nre-ranked by shared neighbours, with k1 = 20, k2 = 6, weight 0.3: it looks at all")
+        print("queries at once, so do not compare it with scores that are not re-ranked")
 
 
 def _experiment(options: argparse.Namespace) -> None:

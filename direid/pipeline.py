@@ -18,6 +18,7 @@ from direid.degradations import SelfDegradation
 from direid.errors import DireidError
 from direid.evaluation import ranks, report
 from direid.evaluation.features import extract
+from direid.evaluation.reranking import rerank
 from direid.models import IdentityNetwork
 from direid.pictures import draw_pictures
 from direid.training import checkpoint
@@ -156,8 +157,22 @@ class Results:
     by_level: dict | None
 
 
-def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: Compute) -> Results:
-    """Single-shot CMC and mAP of every method that was trained."""
+def evaluate(
+    networks: Networks,
+    benchmark: Benchmark,
+    config: Config,
+    compute: Compute,
+    reranked: bool = False,
+) -> Results:
+    """CMC, under the benchmark's own protocol, mAP and mINP of every method that was trained.
+
+    Args:
+        networks: those that there are.
+        benchmark: its queries and gallery.
+        config: of the run.
+        compute: device and precision.
+        reranked: compare lists of neighbours, not features (k-reciprocal re-ranking).
+    """
     methods = _methods(networks, config)
     query, gallery = benchmark.query, benchmark.gallery
     pids = np.array([r.pid for r in query]), np.array([r.pid for r in gallery])
@@ -168,7 +183,15 @@ def evaluate(networks: Networks, benchmark: Benchmark, config: Config, compute: 
         features[name] = [
             extract(network, embed, part, config.size, compute) for part in (query, gallery)
         ]
-        scores[name] = ranks.evaluate(*features[name], *pids, *camids)
+        if reranked:
+            distance = rerank(*features[name])
+            scores[name] = ranks.from_distance(
+                distance, *pids, *camids, protocol=benchmark.protocol
+            )
+        else:
+            scores[name] = ranks.evaluate(
+                *features[name], *pids, *camids, protocol=benchmark.protocol
+            )
     tricks, strongest = "ResNet + tricks", "ResNet + tricks + F_deg"
     pairs = [(name, tricks) for name in scores if name != tricks] + [("DI-REID", strongest)]
     paired = [

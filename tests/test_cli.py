@@ -108,6 +108,15 @@ def plain(benchmark: data.Benchmark, root: Path) -> None:
             Image.fromarray(data.read_image(record)).save(root / part / f"{record.name}.png")
 
 
+def test_evaluate_re_ranks_when_asked(finished: Path, capsys) -> None:
+    assert main(["evaluate", "--run", str(finished)]) == 0
+    plain_table = capsys.readouterr().out
+    assert main(["evaluate", "--run", str(finished), "--rerank"]) == 0
+    printed = capsys.readouterr().out
+    assert "k1 = 20, k2 = 6, weight 0.3" in printed
+    assert plain_table.strip() not in printed
+
+
 def train_words(root: Path, out: Path, *more: str) -> list[str]:
     return ["train", *arguments(root, out)[1:], *more]
 

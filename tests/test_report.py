@@ -27,7 +27,8 @@ def scores(rank1, rank5, rank10, ap):
 def report(**changed):
     rows = [
         {"method": "ResNet | plain"} | {key: {"mean": mean, "spread": 1.25} for key, mean in means}
-        for means in [(("rank1", 61.24), ("rank5", 80.0), ("rank10", 100.0), ("map", 55.55))]
+        for means in [(("rank1", 61.24), ("rank5", 80.0), ("rank10", 100.0), ("map", 55.55),
+                       ("minp", 20.0))]  # fmt: skip
     ]
     return {
         "title": "A title",
@@ -62,13 +63,15 @@ def test_a_row_is_in_percent_with_the_standard_error_over_people():
     assert line["rank1"]["mean"] == pytest.approx(100 * rank1.mean(), abs=1e-3)
     assert line["rank1"]["spread"] == pytest.approx(100 * rank1.std() / math.sqrt(300), rel=0.1)
     assert line["rank5"]["mean"] == pytest.approx(50 * rank1.mean(), abs=1e-3)
-    assert line["rank10"] == {"mean": 25.0, "spread": 0.0}
+    assert line["rank10"] == {"mean": 25.0, "spread": 0.0, "interval": [25.0, 25.0]}
+    low, high = line["rank1"]["interval"]  # 95 %: 1.96 standard errors either way
+    assert high - low == pytest.approx(2 * 1.96 * 100 * rank1.std() / math.sqrt(300), rel=0.1)
     assert line["map"]["mean"] == pytest.approx(100 * (1 - rank1).mean(), abs=1e-3)
 
 
 def test_a_row_of_one_person_has_no_spread(tmp_path):
     line = row("ours", scores([0, 1], [1, 1], [1, 1], [0.5, 1]), [7, 7], seed=0)
-    assert line["rank1"] == {"mean": 50.0, "spread": None}
+    assert line["rank1"] == {"mean": 50.0, "spread": None, "interval": None}
     assert "50.0" in table([line]) and "±" not in table([line])
 
 
@@ -78,7 +81,7 @@ def test_a_paired_row_cancels_what_is_hard_for_both(tmp_path):
     ours = scores(hard + 0.1, hard, hard - 0.05, hard + 0.2)
     line = paired_row("ours − theirs", ours, theirs, np.arange(200), seed=0)
     means = {key: value["mean"] for key, value in line.items() if key != "method"}
-    assert means == {"rank1": 10, "rank5": 0, "rank10": -5, "map": 20}
+    assert means == {"rank1": 10, "rank5": 0, "rank10": -5, "map": 20, "minp": 20}
     assert all(value["spread"] < 1e-9 for key, value in line.items() if key != "method")
     table_of = cells(markdown(tmp_path, paired=[line]), "## Differences")
     assert table_of[1][:2] == ["ours − theirs", "10.0 ± 0.0"]
@@ -90,7 +93,7 @@ def test_table_lines_up_and_keeps_its_columns():
     assert len({len(line) for line in lines}) == 1
     header, _, first, second = lines
     assert [cell.strip() for cell in header.strip("|").split("|")] == [
-        "Method", "Rank-1", "Rank-5", "Rank-10", "mAP"
+        "Method", "Rank-1", "Rank-5", "Rank-10", "mAP", "mINP"
     ]  # fmt: skip
     assert first.startswith(r"| ResNet \| plain | 61.2 ± 1.2 | 80.0 ± 1.2 | 100.0 ± 1.2 | 5")
     assert second.startswith("| DI-REID")
@@ -109,7 +112,7 @@ def test_report_md_says_what_was_done(tmp_path):
     text = markdown(tmp_path, methods={"ResNet": "the baseline"})
     assert text.startswith("# A title\n")
     assert cells(text, "## Results")[1] == [
-        r"ResNet \| plain", "61.2 ± 1.2", "80.0 ± 1.2", "100.0 ± 1.2", "55.5 ± 1.2"
+        r"ResNet \| plain", "61.2 ± 1.2", "80.0 ± 1.2", "100.0 ± 1.2", "55.5 ± 1.2", "20.0 ± 1.2"
     ]  # fmt: skip
     assert "standard error over" in text and "- **ResNet**: the baseline" in text
     assert cells(text, "## Budget") == [

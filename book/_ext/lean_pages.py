@@ -1,7 +1,7 @@
 """Leave out of every page the scripts of a live-code service, Thebe.
 
-The book does not use it. Jupyter Book adds them all the same, and twice, which
-is an error in the browser.
+The book does not use it. Jupyter Book adds them all the same, and twice,
+which is an error in the browser.
 """
 
 from sphinx.application import Sphinx

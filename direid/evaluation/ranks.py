@@ -1,31 +1,58 @@
-"""Retrieval scores: single-shot CMC (paper, section 4.3), mAP and mINP, with their uncertainty.
+"""Retrieval scores: CMC (paper, section 4.3), mAP and mINP, without sorting the gallery.
+
+The rank of a right image is the number of wrong ones that are at least as near, plus its place
+among the right ones. Counting those is one pass over a row of distances; sorting the row, as the
+usual code does, takes ten times as long and says nothing more.
 
 *Single-shot* means that the gallery holds one image per person, drawn at random, and that the
 score is averaged over the draws. The usual code draws 10 or 100 galleries. The average over **all**
 of them has a closed form, so it is what we report: same inputs, same number, no sampling noise.
+
+*All shots* is the protocol of Market-1501 and MSMT17: the first right image in the whole gallery.
+
+The uncertainty of a score is in :mod:`direid.evaluation.uncertainty`, also reached from here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from direid.errors import DireidError
+from direid.evaluation.arrays import ROWS, Array, check_widths, first, lengths, to_numpy
+from direid.evaluation.matching import Matches, SameCamera, match
+from direid.evaluation.single_shot import draw_galleries, drawn_cmc, exact_cmc
+from direid.evaluation.uncertainty import bootstrap, by_level, interval
 
-Array = np.ndarray | Tensor
+__all__ = ["Array", "Protocol", "SameCamera", "Scores", "TIE", "bootstrap", "by_level", "evaluate",
+           "from_distance", "interval"]  # fmt: skip
 
-CELLS = 4_000_000  # (query, positive) pairs x gallery images compared at once: bounds the memory
+Protocol = Literal["single_shot", "all_shots"]
+CMC = Callable[[np.ndarray, list[np.ndarray], list[np.ndarray], range], np.ndarray]
+
+TIE = 1e-9  # cosine distances of features that differ by no more are equal
+CELLS = 48_000_000  # distances computed at once
+BATCH = 64  # queries of one task of a thread
+SORTED_FROM = 64  # positives of a query from which one sort is quicker than a pass for each
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Retrieval scores in [0, 1]: one row per query, and their means over queries.
+    """Retrieval scores in [0, 1]: one row per query, and their means over all queries.
 
-    ``cmc_per_query[q, k - 1]`` is the chance that query q finds its person within the first k
-    places of a random single-shot gallery. The other two use the whole gallery.
+    ``cmc_per_query[q, k - 1]`` says whether query q finds its person within the first k places of
+    the gallery: 0 or 1 with all shots, the chance of it with a random single-shot gallery. The
+    other two use the whole gallery under either protocol.
+
+    AP is the mean of the precision at each positive (plain AP). Some code averages each precision
+    with the one just before it (trapezoid AP): one gallery, one model, 81.58 here and 81.03 there.
+    No query is dropped.
     """
 
     cmc_per_query: np.ndarray  # (Q, K)
@@ -68,87 +95,6 @@ class Scores:
         return float(self.inp_per_query.mean())
 
 
-def single_shot(
-    distance: Array,
-    query_pids: Array,
-    gallery_pids: Array,
-    query_camids: Array,
-    gallery_camids: Array,
-    max_rank: int = 20,
-) -> Scores:
-    """Exact single-shot CMC, mAP and mINP of a distance matrix.
-
-    For each query, the gallery images of its own person in its own camera are removed.
-
-    *CMC.* Take one positive at distance d, drawn as its person's gallery image. Another person with
-    n images, m of them at most d away, is placed before it with probability m / n, independently of
-    everybody else. The number of people before it follows a Poisson-binomial law, so
-    P(rank <= k) = P(at most k - 1 of them are before it). We average over the query's positives.
-
-    *AP.* The mean over the query's positives, nearest first, of i / (rank of the i-th positive) in
-    the whole remaining gallery. *INP* is (number of positives) / (rank of the farthest positive).
-
-    Ties count against us: a wrong image as near as the right one is placed before it. So a network
-    whose features are all equal scores 0, not 1.
-
-    Args:
-        distance: (Q, G), smaller = more alike.
-        query_pids: person of each query, (Q,).
-        gallery_pids: person of each gallery image, (G,).
-        query_camids: camera of each query, (Q,).
-        gallery_camids: camera of each gallery image, (G,).
-        max_rank: length K of the CMC, 10 or more. It stays at 1 beyond the number of people.
-
-    Raises:
-        DireidError: a distance that is not finite, a query with nothing to find, wrong shapes.
-    """
-    distance = _numpy(distance)
-    query_pids, query_camids = _numpy(query_pids), _numpy(query_camids)
-    gallery_pids, gallery_camids = _numpy(gallery_pids), _numpy(gallery_camids)
-    _check(distance, query_pids, gallery_pids, query_camids, gallery_camids, max_rank)
-
-    order = np.argsort(gallery_pids, kind="stable")  # a person's images side by side
-    gallery_pids, gallery_camids = gallery_pids[order], gallery_camids[order]
-    _, starts, counts = np.unique(gallery_pids, return_index=True, return_counts=True)
-
-    cmc, ap, inp = np.empty((len(distance), max_rank)), *np.empty((2, len(distance)))
-    rows = max(1, CELLS // (len(gallery_pids) * counts.max()))
-    for first in range(0, len(distance), rows):
-        chunk = slice(first, first + rows)
-        block = distance[chunk][:, order]
-        same_person = query_pids[chunk, None] == gallery_pids
-        query, column = np.nonzero(same_person & (query_camids[chunk, None] != gallery_camids))
-        nearest_first = np.lexsort((block[query, column], query))
-        query, column = query[nearest_first], column[nearest_first]
-        first_pair = np.searchsorted(query, np.arange(len(block)))  # where each query's pairs start
-        positives = np.diff(np.append(first_pair, len(query)))
-
-        # One line per (query, positive) pair: is this image of somebody else at least as near?
-        before = block[query] <= block[query, column][:, None]
-        before &= ~same_person[query]
-        per_person = np.add.reduceat(before, starts, axis=1, dtype=np.int64)
-        at_most = _poisson_binomial_cdf(per_person / counts, max_rank)
-        cmc[chunk] = np.add.reduceat(at_most, first_pair, axis=0) / positives[:, None]
-
-        place = np.arange(len(query)) - first_pair[query] + 1  # 1, 2, ... among its own positives
-        precision = place / (per_person.sum(axis=1) + place)
-        ap[chunk] = np.add.reduceat(precision, first_pair) / positives
-        inp[chunk] = precision[first_pair + positives - 1]
-    return Scores(cmc, ap, inp)
-
-
-def _poisson_binomial_cdf(chances: np.ndarray, terms: int) -> np.ndarray:
-    """P(sum <= 0), ..., P(sum <= terms - 1) for N rows of independent coins (N, people)."""
-    law = np.zeros((terms, len(chances)))  # law[s] = P(sum so far is s); larger sums are dropped
-    law[0] = 1.0
-    for chance in np.ascontiguousarray(chances.T):
-        if chance.any():
-            up = law[:-1] * chance
-            law *= 1.0 - chance
-            law[1:] += up
-    return np.minimum(law.cumsum(axis=0), 1.0).T
-
-
 def evaluate(
     query_features: Array,
     gallery_features: Array,
@@ -156,171 +102,186 @@ def evaluate(
     gallery_pids: Array,
     query_camids: Array,
     gallery_camids: Array,
+    *,
+    protocol: Protocol = "single_shot",
+    draws: int | None = None,
+    seed: int = 0,
     max_rank: int = 20,
+    same_camera: SameCamera = "remove",
 ) -> Scores:
-    """Scores of features (Q, D) and (G, D) under the cosine distance; see :func:`single_shot`."""
-    query = _unit_rows(query_features, "query")
-    gallery = _unit_rows(gallery_features, "gallery")
-    if query.shape[1] != gallery.shape[1]:
-        raise DireidError(
-            f"query features are {query.shape[1]} wide and gallery features {gallery.shape[1]}: "
-            "expected the same width"
-        )
-    # A matrix product does not give equal rows equal last digits: rounding makes ties exact again.
-    distance = np.round(1.0 - query @ gallery.T, 9)
-    return single_shot(distance, query_pids, gallery_pids, query_camids, gallery_camids, max_rank)
+    """CMC, mAP and mINP of features under the cosine distance.
 
-
-def bootstrap(
-    values: Array, query_pids: Array, seed: int, draws: int = 1000
-) -> tuple[float, float | None]:
-    """Mean of one value per query, and its standard error over test people.
-
-    People are resampled with replacement, each with all of their queries: the images of one person
-    succeed and fail together, so resampling images would promise too much. To compare two methods
-    on the same queries, pass the difference of their values: what is hard for both cancels out.
+    Distances are computed in double precision, some queries at a time, so that the memory is that
+    of the features and half a GiB. *Ties*: two distances are equal if they differ by at most
+    ``TIE`` = 1e-9, a thousand times the rounding of the product and far below that of single
+    precision features. So equal rows tie, of whatever length, and a network that gives everybody
+    one feature, up to its rounding, scores the worst that there is.
 
     Args:
-        values: one per query, (Q,), such as ``Scores.rank1_per_query``.
-        query_pids: person of each query, (Q,).
-        seed: of the resampling.
-        draws: resampled test sets.
+        query_features: (Q, D), of any precision and length; only their directions matter.
+        gallery_features: (G, D).
+        query_pids, gallery_pids, query_camids, gallery_camids, protocol, draws, seed, max_rank,
+            same_camera: as for :func:`from_distance`.
 
-    Returns:
-        The mean, and its standard error: None for one person, who tells nothing about others.
+    Raises:
+        DireidError: a feature that is not finite or all zeros, and as :func:`from_distance`.
     """
-    values, query_pids = _numpy(values, float), _numpy(query_pids)
-    if values.shape != query_pids.shape:
-        raise DireidError(
-            f"bootstrap got values {values.shape} and person ids {query_pids.shape}: "
-            "expected one of each per query"
-        )
-    if not np.isfinite(values).all():
-        raise DireidError(f"value of query {_first(~np.isfinite(values))} is not a finite number")
-    _, person = np.unique(query_pids, return_inverse=True)
-    queries = np.bincount(person)  # (people,)
-    if len(queries) < 2:
-        return float(values.mean()), None
-    sums = np.bincount(person, weights=values)
-    people = len(queries)
-    times = np.random.default_rng(seed).multinomial(people, np.full(people, 1 / people), size=draws)
-    means = (times @ sums) / (times @ queries)
-    return float(values.mean()), float(means.std(ddof=1))
+    query, gallery = to_numpy(query_features), to_numpy(gallery_features)
+    query_length, gallery_length = lengths(query, "query"), lengths(gallery, "gallery")
+    check_widths(query, gallery)
+    matches = match(query_pids, gallery_pids, query_camids, gallery_camids, same_camera)
+    _check_shape((len(query), len(gallery)), matches, "pair of features")
+    cmc = _cmc(protocol, draws, seed, max_rank, matches)
+    return _scores(_cosine_distances(query, gallery, query_length, gallery_length), matches, cmc,
+                   max_rank, TIE)  # fmt: skip
 
 
-def by_level(
-    values: Array, levels: Array, query_pids: Array, seed: int = 0, bins: int = 4
-) -> dict[str, list]:
-    """Mean of one value per query, from the least to the most degraded quarter of the queries.
+def from_distance(
+    distance: Array,
+    query_pids: Array,
+    gallery_pids: Array,
+    query_camids: Array,
+    gallery_camids: Array,
+    *,
+    protocol: Protocol = "single_shot",
+    draws: int | None = None,
+    seed: int = 0,
+    max_rank: int = 20,
+    same_camera: SameCamera = "remove",
+    tie: float = 0.0,
+) -> Scores:
+    """CMC, mAP and mINP of a distance matrix, such as a re-ranked one.
+
+    Ties count against us: a wrong image as near as the right one is placed before it. So a network
+    whose features are all equal scores the worst that there is, not the best.
+
+    *AP.* The mean over the query's positives, nearest first, of i / (rank of the i-th positive) in
+    the whole remaining gallery. *INP* is (number of positives) / (rank of the farthest positive).
 
     Args:
-        values: one per query, (Q,), such as ``Scores.rank1_per_query``.
-        levels: true degradation of each query, (Q,), higher = worse.
+        distance: (Q, G), smaller = more alike.
         query_pids: person of each query, (Q,).
-        seed: of the standard errors.
-        bins: how many; few distinct levels give fewer.
+        gallery_pids: person of each gallery image, (G,). Distractors may share one: with all shots
+            it makes no difference; under single shot, that person then appears in one image.
+        query_camids: camera of each query, (Q,).
+        gallery_camids: camera of each gallery image, (G,).
+        protocol: of the CMC: "single_shot" as in the paper, "all_shots" as for Market-1501 and
+            MSMT17.
+        draws: of single-shot galleries, the same for all queries; None for the average over all
+            that there are.
+        seed: of the draws.
+        max_rank: length K of the CMC, 10 or more. It stays at 1 beyond the end of the gallery.
+        same_camera: "remove" takes the gallery images of the query's person in the query's camera
+            out, as every protocol does; "keep" leaves them in, for images without camera numbers.
+            Then take the query images themselves out of the gallery: they would find themselves.
+        tie: distances that differ by no more are equal.
 
-    Returns:
-        Lists: ``edges`` (bins + 1), and per bin ``means``, ``errors`` (standard error over people,
-        or None, see :func:`bootstrap`) and ``queries`` (how many).
+    Raises:
+        DireidError: a distance that is not finite, a query with nothing to find, wrong shapes or
+            options.
     """
-    values, levels, query_pids = _numpy(values), _numpy(levels, float), _numpy(query_pids)
-    if not values.shape == levels.shape == query_pids.shape:
-        raise DireidError(
-            f"got values {values.shape}, levels {levels.shape}, person ids {query_pids.shape}: "
-            "expected one of each per query"
-        )
-    if not np.isfinite(levels).all():
-        raise DireidError(f"level of query {_first(~np.isfinite(levels))} is not a finite number")
-    edges = np.unique(np.quantile(levels, np.linspace(0, 1, bins + 1)))
-    if len(edges) < 2:
-        raise DireidError(f"all {len(levels)} levels are the same: nothing to compare by level")
-    which = np.searchsorted(edges[1:-1], levels, side="right")  # bin b is [edge b, edge b + 1)
-    inside = [which == b for b in range(len(edges) - 1)]
-    scored = [bootstrap(values[mask], query_pids[mask], seed) for mask in inside]
-    return {
-        "edges": edges.tolist(),
-        "means": [mean for mean, _ in scored],
-        "errors": [error for _, error in scored],
-        "queries": [int(mask.sum()) for mask in inside],
-    }
+    distance = to_numpy(distance)
+    matches = match(query_pids, gallery_pids, query_camids, gallery_camids, same_camera)
+    _check_shape(distance.shape, matches, "distance matrix")
+    if not tie >= 0:
+        raise DireidError(f"tie is {tie}: expected 0 or more")
+    cmc = _cmc(protocol, draws, seed, max_rank, matches)
+    return _scores(iter([distance]), matches, cmc, max_rank, tie)
 
 
-def _numpy(values: Array, dtype: type | None = None) -> np.ndarray:
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        values = values.float() if values.dtype == torch.bfloat16 else values  # numpy has none
-    return np.asarray(values, dtype=dtype)
+def _cosine_distances(
+    query: np.ndarray, gallery: np.ndarray, query_length: np.ndarray, gallery_length: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The rows of the distance matrix, some at a time, in memory that the next ones overwrite."""
+    rows = min(len(query), max(1, CELLS // len(gallery)))
+    memory = np.empty((rows, len(gallery)))
+    other = np.empty((min(ROWS, len(gallery)), gallery.shape[1]))
+    for start in range(0, len(query), rows):
+        part = slice(start, start + rows)
+        unit = query[part] / query_length[part, None]
+        block = memory[: len(unit)]
+        for begin in range(0, len(gallery), ROWS):
+            columns = slice(begin, begin + ROWS)
+            length = gallery_length[columns, None]
+            scaled = np.divide(gallery[columns], length, out=other[: len(length)])
+            np.matmul(unit, scaled.T, out=block[:, columns])
+        yield np.subtract(1.0, block, out=block)
 
 
-def _first(mask: np.ndarray) -> int:
-    return int(np.flatnonzero(mask)[0])
+def _scores(
+    blocks: Iterator[np.ndarray], matches: Matches, cmc: CMC, max_rank: int, tie: float
+) -> Scores:
+    """Scores of consecutive rows of the distance matrix, in threads that share each block."""
+    found, done = [], 0
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for block in blocks:
+            starts = range(done, done + len(block), BATCH)
+            parts = [block[start - done : start - done + BATCH] for start in starts]
+            task = partial(_score_batch, matches=matches, cmc=cmc, tie=tie)
+            found += threads.map(task, parts, starts)
+            done += len(block)
+    return Scores(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _unit_rows(features: Array, part: str) -> np.ndarray:
-    """Features (N, D) as float64 rows of length 1."""
-    features = _numpy(features, float)
-    if features.ndim != 2 or 0 in features.shape:
-        raise DireidError(f"{part} features have shape {features.shape}: expected (images, width)")
-    bad = ~np.isfinite(features).all(axis=1)
-    if bad.any():
-        raise DireidError(
-            f"{part} features: row {_first(bad)} holds a number that is not finite "
-            f"({bad.sum()} of {len(bad)} rows): did training diverge?"
-        )
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    if not length.all():
-        raise DireidError(f"{part} features: row {_first(length[:, 0] == 0)} is all zeros")
-    return features / length
+def _score_batch(
+    rows: np.ndarray, start: int, matches: Matches, cmc: CMC, tie: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """CMC (B, K), AP (B,) and INP (B,) of queries ``start`` ... ``start + B - 1``."""
+    rows = rows.astype(np.result_type(rows, np.float32), copy=False)  # no float16, no integers
+    queries = range(start, start + len(rows))
+    limits, wrong, ap, inp = [], [], np.empty(len(rows)), np.empty(len(rows))
+    for place, (row, query) in enumerate(zip(rows, queries, strict=True)):
+        if not np.isfinite(row).all():
+            column = first(~np.isfinite(row))
+            raise DireidError(
+                f"distance matrix: row {query} (query), column {column} (gallery) is "
+                f"{row[column]}: expected finite numbers"
+            )
+        positives, own = matches.columns(query)
+        limit = np.sort(row[positives]) + tie
+        before = _at_most(row, limit) - np.searchsorted(np.sort(row[own]), limit, side="right")
+        nth = np.arange(1, len(limit) + 1)
+        precision = nth / (nth + before)
+        ap[place], inp[place] = precision.mean(), precision[-1]
+        limits.append(limit)
+        wrong.append(before)
+    return cmc(rows, limits, wrong, queries), ap, inp
 
 
-def _check(
-    distance: np.ndarray,
-    query_pids: np.ndarray,
-    gallery_pids: np.ndarray,
-    query_camids: np.ndarray,
-    gallery_camids: np.ndarray,
-    max_rank: int,
-) -> None:
-    """Refuse what cannot be scored, in words that say what to mend."""
-    shape = (len(query_pids), len(gallery_pids))
-    if distance.shape != shape or 0 in shape:
-        raise DireidError(
-            f"distance matrix has shape {distance.shape}: expected (queries, gallery) = {shape}"
-        )
-    if (len(query_camids), len(gallery_camids)) != shape:
-        raise DireidError(
-            f"got {len(query_camids)} query and {len(gallery_camids)} gallery camera ids: "
-            f"expected {shape[0]} and {shape[1]}"
-        )
+def _at_most(row: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """How many numbers of ``row`` (G,) are at most each of the ascending ``limits`` (P,)."""
+    if len(limits) >= SORTED_FROM:
+        return np.searchsorted(np.sort(row), limits, side="right")
+    return np.array([np.count_nonzero(row <= limit) for limit in limits])
+
+
+def _cmc(protocol: Protocol, draws: int | None, seed: int, max_rank: int, matches: Matches) -> CMC:
+    """The function that makes CMC curves (B, K) of the queries of one batch."""
     if max_rank < 10:
         raise DireidError(f"max_rank is {max_rank}: expected 10 or more (Rank-10 is reported)")
-    for row, values in enumerate(distance):
-        if not np.isfinite(values).all():
-            column = _first(~np.isfinite(values))
-            raise DireidError(
-                f"distance matrix: row {row} (query), column {column} (gallery) is "
-                f"{values[column]}: expected finite numbers"
-            )
-    absent = ~np.isin(query_pids, gallery_pids)
-    cameras: dict[int, set[int]] = {}  # of each person, in the gallery
-    for pid, camid in zip(gallery_pids.tolist(), gallery_camids.tolist(), strict=True):
-        cameras.setdefault(pid, set()).add(camid)
-    queries = zip(query_pids.tolist(), query_camids.tolist(), strict=True)
-    lost = np.array([not cameras.get(pid, set()) - {camid} for pid, camid in queries])
-    if lost.any():
-        row = _first(lost)
-        raise DireidError(
-            f"{lost.sum()} of {len(lost)} queries have nothing to find in the gallery: "
-            f"{absent.sum()} because their person is not there, {(lost & ~absent).sum()} because "
-            "their person is there only in the query's own camera (first: row "
-            f"{row}, pid {query_pids[row]}, camid {query_camids[row]}). Camera ids of the queries: "
-            f"{_some(query_camids)}; of the gallery: {_some(gallery_camids)}. "
-            "Is everything marked as one camera?"
+    if protocol == "all_shots":
+        if draws is not None:
+            raise DireidError(f"draws is {draws}: only the single_shot protocol draws galleries")
+        return lambda rows, limits, wrong, queries: (
+            np.array([before[0] for before in wrong])[:, None] < np.arange(1, max_rank + 1)
+        ).astype(float)
+    if protocol != "single_shot":
+        raise DireidError(f"protocol is {protocol!r}: expected 'single_shot' or 'all_shots'")
+    if draws is None:
+        return lambda rows, limits, wrong, queries: exact_cmc(
+            rows, limits, queries, matches, max_rank
         )
+    if draws < 1:
+        raise DireidError(f"draws is {draws}: expected 1 or more galleries, or None for all")
+    galleries = draw_galleries(matches, draws, seed)
+    return lambda rows, limits, wrong, queries: drawn_cmc(
+        rows, limits, queries, matches, max_rank, galleries
+    )
 
 
-def _some(ids: np.ndarray, most: int = 6) -> str:
-    """The distinct ids, shortened."""
-    distinct = np.unique(ids).tolist()
-    return ", ".join(map(str, distinct[:most])) + (", ..." if len(distinct) > most else "")
+def _check_shape(shape: tuple[int, ...], matches: Matches, what: str) -> None:
+    expected = len(matches.query_person), len(matches.gallery_person)
+    if shape != expected:
+        raise DireidError(
+            f"{what} has shape {shape}: expected (queries, gallery) = {expected} as the person ids"
+        )

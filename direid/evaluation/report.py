@@ -16,9 +16,11 @@ import torch
 
 from direid import __version__
 from direid.errors import DireidError
-from direid.evaluation.ranks import Array, Scores, bootstrap
+from direid.evaluation.ranks import Array, Scores, bootstrap, interval
 
-METRICS = {"rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP"}
+METRICS = {
+    "rank1": "Rank-1", "rank5": "Rank-5", "rank10": "Rank-10", "map": "mAP", "minp": "mINP",
+}  # fmt: skip
 PACKAGES = ("torchvision", "numpy", "scipy", "scikit-learn", "pillow")
 
 MEANING = """\
@@ -27,9 +29,15 @@ the test people (bootstrap): how far it could move with other test people. What 
 seed or another split would change comes on top and is not in it. A gap between two methods that is
 not well above that is no result.
 
+{rank_k} mAP: mean average precision over the whole gallery. mINP: how far down it the hardest
+right image lies. Ties count as errors."""
+RANK_K = {
+    "single_shot": """\
 Rank-k: the chance that the right person is among the first k, when the gallery holds one random
-image per person (single-shot; the exact average over all such galleries). mAP: mean average
-precision over the whole gallery. Ties count as errors."""
+image per person (single-shot; the exact average over all such galleries).""",
+    "all_shots": """\
+Rank-k: the share of queries with a right image among the first k of the whole gallery.""",
+}
 
 
 class Picture(TypedDict):
@@ -68,16 +76,22 @@ def row(method: str, scores: Scores, query_pids: Array, seed: int) -> dict[str, 
         seed: of the bootstrap; the same for all rows.
 
     Returns:
-        ``{"method": name, "rank1": {"mean": 61.2, "spread": 1.3}, "rank5": ..., "rank10": ...,
-        "map": ...}``; the spread is the standard error over test people, None for a single person.
+        ``{"method": name, "rank1": {"mean": 61.2, "spread": 1.3, "interval": [58.6, 63.7]}, ...}``
+        for each of ``METRICS``; the spread is the standard error over test people, the interval the
+        95 % one, both None for a single person.
     """
     cmc = scores.cmc_per_query
-    values = dict(zip(METRICS, (cmc[:, 0], cmc[:, 4], cmc[:, 9], scores.ap_per_query), strict=True))
+    columns = cmc[:, 0], cmc[:, 4], cmc[:, 9], scores.ap_per_query, scores.inp_per_query
+    values = dict(zip(METRICS, columns, strict=True))
     line: dict[str, Any] = {"method": method}
     for name, per_query in values.items():
         mean, error = bootstrap(per_query, query_pids, seed)
-        spread = None if error is None else round(100 * error, 3)
-        line[name] = {"mean": round(100 * mean, 3), "spread": spread}
+        ends = interval(per_query, query_pids, seed)
+        line[name] = {
+            "mean": round(100 * mean, 3),
+            "spread": None if error is None else round(100 * error, 3),
+            "interval": None if ends is None else [round(100 * end, 3) for end in ends],
+        }
     return line
 
 
@@ -96,7 +110,10 @@ def paired_row(method: str, ours: Scores, theirs: Scores, query_pids: Array, see
 
 def table(rows: list[dict]) -> str:
     """The rows as a Markdown table that also lines up as plain text."""
-    cells = [[line["method"], *(_plus_minus(**line[name]) for name in METRICS)] for line in rows]
+    cells = [
+        [line["method"], *(_plus_minus(line[m]["mean"], line[m]["spread"]) for m in METRICS)]
+        for line in rows
+    ]
     return markdown_table(["Method", *METRICS.values()], cells)
 
 
@@ -193,7 +210,8 @@ def _plain(obj: Any, where: str) -> Any:
 def _markdown(report: Report) -> str:
     """The report for people: results first, then pictures, then how they came about."""
     data, seconds = report["data"], report["seconds"]
-    parts = [f"# {report['title']}", "## Results", table(report["rows"]), MEANING]
+    parts = [f"# {report['title']}", "## Results", table(report["rows"]),
+             MEANING.format(rank_k=RANK_K[data.get("protocol", "single_shot")])]  # fmt: skip
     if report.get("methods"):
         lines = [f"- **{name}**: {what}" for name, what in report["methods"].items()]
         parts.append("\n".join(lines))

@@ -6,8 +6,6 @@ with ImageNet weights on 256 x 128 images, says nothing of how many splits, and 
 
 from __future__ import annotations
 
-METRICS = ("rank1", "rank5", "rank10", "map")
-
 # benchmark -> method, in this package's names -> figures
 PAPER: dict[str, dict[str, tuple[float, ...]]] = {
     "mlr_cuhk03": {  # table 1
