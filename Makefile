@@ -10,10 +10,10 @@ OUT := runs/tiny
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run results test test-book test-code book lab outputs checkpoints speed stress picture lint clean
+.PHONY: help setup run results test test-book test-code book lab outputs checkpoints speed speed-evaluation tables stress picture lint clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## make the virtual environment in .venv and install everything into it
 
@@ -65,6 +65,14 @@ checkpoints: $(INSTALLED)  ## train the networks that the chapters start from (1
 
 speed: $(INSTALLED)  ## measure the training steps on an idle machine (8 minutes) and store what the README shows
 	$(BIN)/python -m benchmarks.speed --repeats 9 --profile --compile tiny --out book/results/speed.json
+
+speed-evaluation: $(INSTALLED)  ## measure the evaluation at benchmark sizes on an idle machine (8 minutes)
+	$(BIN)/python -m benchmarks.evaluation --out book/results/evaluation.json
+
+tables: $(INSTALLED)  ## run the plan of tables 1 and 3; ROOTS="--root caviar=DIR --root mlr_viper=DIR"
+	$(BIN)/direid experiment book/plans/tables.toml --out runs/tables --keep $(ROOTS)
+	mkdir -p book/results/tables
+	cp -r runs/tables/plan.json runs/tables/tables.md runs/tables/cells book/results/tables
 
 picture: $(INSTALLED)  ## draw the picture of the method again
 	$(BIN)/python scripts/draw_method.py

@@ -9,6 +9,8 @@ from direid.arguments import parser
 from direid.cli import COMMANDS
 from direid.config import PRESETS, load_preset, parse_settings
 from direid.evaluation.report import table
+from direid.experiments import difference, read_cells, read_plan
+from direid.experiments.published import PAPER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,6 +58,19 @@ def test_the_speed_is_the_stored_one() -> None:
     paper = next(row for row in SPEED["steps"] if row["preset"] == "paper")["floor"]
     assert f"{sum(paper['flops'].values()) / 1e9:,.0f} GFLOP" in README
     assert f"{max(paper['flops_per_second'].values()) / 1e9:.0f} GFLOP/s" in README
+
+
+def test_the_comparison_is_the_stored_one() -> None:
+    stored = (ROOT / "book" / "results" / "tables" / "tables.md").read_text(encoding="utf-8")
+    for heading in ("## Table 1: single-shot", "## Differences"):
+        assert stored.split(heading)[1].split("\n\n")[2] in README
+    for name in ("caviar", "mlr_viper"):
+        plan = read_plan(ROOT / "book" / "plans" / "tables.toml")
+        cells = read_cells(plan, ROOT / "book" / "results" / "tables")
+        found = difference(cells, name, "di_reid", "augmented")
+        for low, high in (found["over_splits"], found["over_people"]):
+            assert low < 0 < high  # "neither benchmark shows"
+        assert f"{PAPER[name]['di_reid'][0]}" in README
 
 
 def test_every_command_is_understood() -> None:

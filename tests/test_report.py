@@ -27,8 +27,9 @@ def scores(rank1, rank5, rank10, ap):
 def report(**changed):
     rows = [
         {"method": "ResNet | plain"} | {key: {"mean": mean, "spread": 1.25} for key, mean in means}
-        for means in [(("rank1", 61.24), ("rank5", 80.0), ("rank10", 100.0), ("map", 55.55),
-                       ("minp", 20.0))]  # fmt: skip
+        for means in [
+            (("rank1", 61.24), ("rank5", 80.0), ("rank10", 100.0), ("map", 55.55), ("minp", 20.0))
+        ]  # fmt: skip
     ]
     return {
         "title": "A title",
