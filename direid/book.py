@@ -54,14 +54,14 @@ def benchmark() -> Benchmark:
     return paper_dolls(0, **PEOPLE)
 
 
-def load(folder: Path = Path("checkpoints")) -> Book:
+def load(folder: Path = Path()) -> Book:
     """The benchmark of the chapters and the trained networks, in evaluation mode.
 
     Among the networks are ``tricks``, the baseline, ``identity``, which holds E_id, ``ddgan`` and
     ``dfen``.
 
     Raises:
-        DireidError: no checkpoints in ``folder``.
+        DireidError: ``folder`` holds no checkpoints/*.pt.
     """
     config, people = settings(), benchmark()
     compute = Compute.of(config)

@@ -120,8 +120,15 @@ def evaluate(
     Args:
         query_features: (Q, D), of any precision and length; only their directions matter.
         gallery_features: (G, D).
-        query_pids, gallery_pids, query_camids, gallery_camids, protocol, draws, seed, max_rank,
-            same_camera: as for :func:`from_distance`.
+        query_pids: of the queries, (Q,); this and all that follow as for :func:`from_distance`.
+        gallery_pids: (G,).
+        query_camids: (Q,).
+        gallery_camids: (G,).
+        protocol: of the CMC.
+        draws: of single-shot galleries.
+        seed: of the draws.
+        max_rank: length of the CMC.
+        same_camera: "remove" or "keep".
 
     Raises:
         DireidError: a feature that is not finite or all zeros, and as :func:`from_distance`.
