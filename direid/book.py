@@ -61,7 +61,7 @@ def load(folder: Path = Path()) -> Book:
     ``dfen``.
 
     Raises:
-        DireidError: ``folder`` holds no checkpoints/*.pt.
+        DireidError: ``folder`` holds no checkpoints.
     """
     config, people = settings(), benchmark()
     compute = Compute.of(config)

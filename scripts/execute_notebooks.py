@@ -3,6 +3,7 @@
 This is the only way the outputs in the repository are made: every notebook in a fresh kernel, in
 its own folder, on the CPU with one thread, and with everything that differs from machine to machine
 removed afterwards. ``pytest --nbval`` runs them in the same :data:`ENVIRONMENT` and compares.
+How long each notebook of the book took, and where, goes into :data:`RUN_TIMES`.
 
     python scripts/execute_notebooks.py                         # every notebook of the book
     python scripts/execute_notebooks.py book/ten_minutes.ipynb  # one
@@ -12,6 +13,7 @@ removed afterwards. ``pytest --nbval`` runs them in the same :data:`ENVIRONMENT`
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -23,6 +25,7 @@ from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
+RUN_TIMES = BOOK / "results" / "run_times.json"  # scripts/run_times.py makes a page of it
 
 # What a kernel sees, here and under nbval: one order of summation, one order of sets, no GPU.
 ENVIRONMENT = {
@@ -92,6 +95,20 @@ def execute(path: Path, timeout: int) -> float:
     return seconds
 
 
+def record(path: Path, seconds: float, store: Path = RUN_TIMES) -> None:
+    """Store how long a notebook took and what it ran on, in place of what was stored of it."""
+    from direid.evaluation.report import environment, save_json  # torch: not before it is needed
+
+    title = "Seconds to execute each notebook, in a fresh kernel, on the CPU with one thread"
+    stored = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+    found = environment()
+    machine = {key: found["machine"][key] for key in ("system", "cpu", "cores", "memory")}
+    versions = {key: found["versions"][key] for key in ("direid", "python", "torch")}
+    line = {"seconds": round(seconds, 1), "machine": machine, "versions": versions}
+    chapters = stored.get("chapters", {}) | {path.stem: line}
+    save_json({"title": title, "chapters": dict(sorted(chapters.items()))}, store)
+
+
 def is_normal(path: Path) -> bool:
     """Whether a stored notebook is what :func:`execute` would have stored, its outputs aside."""
     stored = path.read_text(encoding="utf-8")
@@ -118,10 +135,14 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             continue
         try:
-            print(f"{path.name}: {execute(path, options.timeout):.1f} s", flush=True)
+            seconds = execute(path, options.timeout)
         except CellExecutionError as error:
             failed += 1
             print(f"{path.name}: failed, left as it was\n{error}", file=sys.stderr)
+            continue
+        print(f"{path.name}: {seconds:.1f} s", flush=True)
+        if path.is_relative_to(BOOK):
+            record(path, seconds)
     return int(failed > 0)
 
 

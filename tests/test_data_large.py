@@ -481,9 +481,7 @@ def test_the_folder_above_or_below_cuhk03_is_pointed_to(cuhk):
 def test_without_h5py_the_way_to_it_is_told(tmp_path, monkeypatch, few_people):
     put(tmp_path / "cuhk-03.mat", b"x")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(
-        DireidError, match=r"needs h5py: pip install h5py, or ext"
-    ) as e:
+    with pytest.raises(DireidError, match=r"needs h5py: pip install h5py, or ext") as e:
         data.load("mlr_cuhk03", tmp_path)
     one_line(e)
 

@@ -167,8 +167,7 @@ def _opened(file: Path) -> Iterator[Any]:
         import h5py
     except ImportError:
         raise DireidError(
-            f"{file}: reading it needs h5py: pip install h5py, or extract the images "
-            f"to {FOLDER}"
+            f"{file}: reading it needs h5py: pip install h5py, or extract the images to {FOLDER}"
         ) from None
     try:
         with h5py.File(file, "r") as mat:

@@ -1,12 +1,14 @@
 """The script that makes the book's outputs."""
 
+import json
+
 import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from scripts import bootstrap_cell
-from scripts.execute_notebooks import execute, is_normal, main, normalise
+from scripts import bootstrap_cell, execute_notebooks, run_times
+from scripts.execute_notebooks import execute, is_normal, main, normalise, record
 
 
 @pytest.fixture
@@ -102,6 +104,50 @@ def test_a_notebook_that_fails_is_left_as_it_was(chapter, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["chapter.ipynb"]
+
+
+def test_how_long_a_notebook_took_is_recorded_beside_the_others(tmp_path):
+    store = tmp_path / "run_times.json"
+    record(tmp_path / "second.ipynb", 3.14159, store)
+    record(tmp_path / "first.ipynb", 2.0, store)
+    record(tmp_path / "second.ipynb", 5.0, store)
+    chapters = json.loads(store.read_text(encoding="utf-8"))["chapters"]
+    assert {name: line["seconds"] for name, line in chapters.items()} == {"first": 2, "second": 5}
+    assert list(chapters) == ["first", "second"]
+    assert chapters["first"]["machine"]["cores"] > 0 and chapters["first"]["versions"]["torch"]
+
+
+def test_only_notebooks_of_the_book_are_timed(chapter, monkeypatch):
+    monkeypatch.setattr(execute_notebooks, "record", lambda *_: pytest.fail("a test was recorded"))
+    assert main([str(chapter("print(1)"))]) == 0
+
+
+def test_the_page_of_run_times_is_what_its_script_writes():
+    text = run_times.PAGE.read_text(encoding="utf-8")
+    assert text == run_times.page(text), "run: python scripts/run_times.py"
+
+
+def test_the_tables_are_made_of_what_was_recorded(tmp_path):
+    results, line = tmp_path / "book" / "results", {"seconds": 61.6}
+    results.mkdir(parents=True)
+    line["machine"] = {"system": "Linux", "cpu": "A CPU", "cores": 2, "memory": "8 GB"}
+    line["versions"] = {"python": "3.11", "torch": "2.6+cpu"}
+    stored = {"chapters": {"late": line, "early": line | {"seconds": 2.4}, "unlisted": line}}
+    (results / "run_times.json").write_text(json.dumps(stored))
+    (results / "tiny.json").write_text(json.dumps(line | {"seconds": {"data": 3.0, "dfen": 4.0}}))
+    (tmp_path / "_toc.yml").write_text(
+        "parts: [{chapters: [{file: book/early}, {file: book/late}, {file: book/text}]}]"
+    )
+    for name in ("late", "early"):
+        cells = [new_markdown_cell(f"# The {name} one\n\nText")]
+        nbformat.write(new_notebook(cells=cells), tmp_path / "book" / f"{name}.ipynb")
+    made = run_times.page(f"Above\n{run_times.BEGIN}\nold\n{run_times.END}\nBelow\n", tmp_path)
+    rows = [row for row in made.split("\n") if row.startswith("| [")]
+    assert rows == ["| [The early one](early.ipynb) | 2 |", "| [The late one](late.ipynb) | 62 |"]
+    assert "| **all 2** | **64** |" in made and "| **all of it** | **7** |" in made
+    assert "old" not in made and made.startswith("Above\n") and made.endswith("\nBelow\n")
+    assert made.count("A CPU, 2 cores") == 2  # once for the chapters, once for the main job
+    assert run_times.page(made, tmp_path) == made
 
 
 def test_the_bootstrap_cell_does_nothing_off_colab(capsys):
