@@ -47,7 +47,6 @@ NOT_YET_COMPARED: frozenset[str] = frozenset(
         "later_ideas",
         "multi_classifier",
         "problem",
-        "ranking",
         "reality",
         "reconstruction",
         "self_degradation",
