@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from direid import data
 from direid.config import Config, differences, load_preset, read_config
-from direid.data.records import PARTS, Benchmark, read_image, save_split
+from direid.data.records import PARTS, Benchmark, hide_labels, read_image, save_split
 from direid.degradations import SelfDegradation
 from direid.errors import DireidError
 from direid.evaluation import ranks, report
@@ -130,6 +130,7 @@ def load_benchmark(config: Config) -> Benchmark:
         DireidError: unknown, missing or wrong data, or too few training people for a batch.
     """
     benchmark = data.load(config.data, config.root, 0, *config.size, config.split)
+    benchmark = hide_labels(benchmark, **config.labels.model_dump())
     if benchmark.people < config.identity.people:
         raise DireidError(
             f"{benchmark.name}: {benchmark.people} training people, fewer than the "

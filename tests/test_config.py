@@ -31,6 +31,7 @@ def test_lists_and_booleans_are_read() -> None:
     config = load_preset("paper", parse_settings(["network.scales=3", "network.pretrained=false"]))
     assert config.network.scales == (3,)
     assert config.network.pretrained is False
+    assert load_preset("tiny", parse_settings(["labels.cameras=1"])).labels.cameras == (1,)
     assert parse_settings(["network.scales=1,2"]) == {"network": {"scales": [1, 2]}}
 
 
@@ -43,6 +44,12 @@ def test_lists_and_booleans_are_read() -> None:
         ({"ddgan": {"steps": -1}}, "ddgan.steps: .*greater than or equal to 0, got -1"),
         ({"ddgan": {"steps": 0}}, "^ddgan.steps=0 trains no D_d.*set dfen.attention=false"),
         ({"dfen": {"both": 0}}, "^dfen: both=0 leaves one branch.*got 0.5 and 0.5$"),
+        (
+            {"ddgan": {"steps": 0}, "dfen": {"attention": False, "swapped": 0.5}},
+            "leave dfen.swapped",
+        ),
+        ({"dfen": {"swapped": 1.5}}, "dfen.swapped: .*got 1.5"),
+        ({"labels": {"people": -1}}, "labels.people: .*got -1"),
         ({"later": {"replay": 1}, "dfen": {"invariant": 0}}, "^later.smoothing.*dfen.invariant=0"),
         ({"later": {"poor_cameras": [1]}, "readings": {"ranking": "printed"}}, "^later.poor_cam"),
         (

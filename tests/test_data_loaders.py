@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from direid.data.loaders import (
+    UNLABELLED,
     IdentityBatches,
     Images,
     RealPairs,
@@ -323,3 +325,30 @@ def test_a_damaged_image_is_one_line_from_any_process(tmp_path, workers):
     assert str(caught.value).startswith(f"{tmp_path / 'bad.jpg'}: not a readable image")
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()  # the worker is gone at once, not when collected
+
+
+def test_labels_count_only_people_who_have_one() -> None:
+    """The same numbers with the unlabelled images and without them, so that networks fit both."""
+    made = records([2, 2, 2, 2])
+    hidden = [replace(r, labelled=r.pid != 13 and r.camid == 1) for r in made]
+    images = Images(hidden, H, W)
+    assert images.labels.tolist() == [0, -100, -100, -100, 1, -100, 2, -100]
+    kept = Images([r for r in hidden if r.labelled], H, W)
+    assert kept.labels.tolist() == [0, 1, 2]
+    assert kept.people.tolist() == images.people.tolist() == [3, 23, 33]
+
+
+def test_pairs_do_not_use_labels_that_are_hidden() -> None:
+    """Who is on an unlabelled image must not matter: other people, the same pairs."""
+    made = records([4] * 6)
+    hidden = [replace(r, labelled=r.camid == 1) for r in made]
+    renamed = [r if r.labelled else replace(r, pid=1000 + n) for n, r in enumerate(hidden)]
+    ours, theirs = (RealPairs(x, 4, H, W, seed=3, steps=60) for x in (hidden, renamed))
+    met = Counter()
+    for step in range(60):
+        for key, value in ours[step].items():
+            assert torch.equal(value, theirs[step][key]), key
+        i, k = (identify(ours[step][f"image_{x}"]) for x in "ik")
+        assert all(a != b for a, b in zip(i, k, strict=True))  # never the very same image
+        met.update(ours[step]["label_i"].tolist())
+    assert met[UNLABELLED] == 60 * 4 // 2  # unlabelled images take part as often as the others

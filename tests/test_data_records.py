@@ -15,6 +15,7 @@ from direid.data.records import (
     Record,
     answerable,
     draw,
+    hide_labels,
     read_image,
     save_split,
     shuffled,
@@ -300,3 +301,61 @@ def test_shuffled_puts_everyone_in_the_first_half_half_of_the_time():
     for seed in range(400):
         first[shuffled(range(20), seed, "toy")[:10]] += 1
     assert np.abs(first / 400 - 0.5).max() < 4 * 0.5 / 20  # 4 standard errors of 400 coins
+
+
+def whole() -> Benchmark:
+    """Six training people before two cameras, two images each."""
+    train = tuple(record(p, c, f"{p}_{c}_{n}") for p in range(10, 16) for c in (1, 2) for n in "ab")
+    return Benchmark("toy", **(parts() | {"train": train}))
+
+
+@pytest.mark.parametrize(
+    ("people", "cameras", "everywhere", "expected"),
+    [
+        (0, (), 0, 24),
+        (4, (), 0, 16),  # 4 people x 4 images
+        (0, (1,), 0, 12),  # 6 people x 2 images
+        (0, (1,), 2, 16),  # and the other 2 images of 2 of them
+        (3, (2,), 1, 8),
+        (0, (1, 2), 5, 24),
+    ],
+)
+def test_labels_are_hidden_as_asked(people, cameras, everywhere, expected) -> None:
+    full = whole()
+    hidden = hide_labels(full, people, cameras, everywhere)
+    assert len(hidden.labelled) == expected
+    assert hidden.people == (people or 6)
+    assert hidden.split_hash == full.split_hash  # who trains and who tests is as before
+    assert [r.name for r in hidden.train] == [r.name for r in full.train]
+    seen = {p: {r.camid for r in hidden.labelled if r.pid == p} for p in range(10, 16)}
+    complete = [p for p, found in seen.items() if found == {1, 2}]
+    if cameras and len(cameras) < 2:
+        assert len(complete) == everywhere
+        assert all(not found or found == set(cameras) for p, found in seen.items()
+                   if p not in complete)  # fmt: skip
+
+
+def test_more_labels_keep_those_that_there_were() -> None:
+    few, more = (
+        {r.name for r in hide_labels(whole(), people=n, cameras=(1,), everywhere=n - 1).labelled}
+        for n in (2, 5)
+    )
+    assert few < more
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"people": 7}, "toy: labels of 7 people were asked for, there are 6"),
+        ({"people": 3, "everywhere": 4}, "labels of 4 people were asked for, there are 3"),
+        ({"cameras": (1, 9)}, "labels.cameras names camera 9, the training images have 1, 2"),
+    ],
+)
+def test_labels_that_there_are_not(asked: dict, said: str) -> None:
+    with pytest.raises(DireidError, match=said):
+        hide_labels(whole(), **asked)
+
+
+def test_a_training_without_any_label_is_refused() -> None:
+    train = tuple(replace(r, labelled=False) for r in parts()["train"])
+    refused("no training image has a label", train=train)

@@ -148,6 +148,18 @@ def test_identification_of_even_odds_is_log_of_the_people() -> None:
     assert value.item() == pytest.approx(2 * math.log(7))
 
 
+def test_identification_leaves_out_who_is_unknown() -> None:
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 5, generator=random, dtype=F64, requires_grad=True)
+    people = torch.tensor([2, -100, 0, -100])
+    value = losses.identification(logits, people, logits, torch.full((4,), -100))
+    by_hand = -(logits[0].log_softmax(0)[2] + logits[2].log_softmax(0)[0]) / 2
+    assert value.item() == pytest.approx(by_hand.item())
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert gradient[[1, 3]].abs().max() == 0
+    assert gradient[[0, 2]].abs().min() > 0
+
+
 def test_triplet_equals_a_slow_loop_with_uneven_people() -> None:
     random = torch.Generator().manual_seed(1)
     people = torch.tensor([0, 0, 1, 1, 1, 2, 2, 0])

@@ -12,15 +12,17 @@ from torch.utils.data import Dataset
 
 from direid.config import ABLATIONS, LITERAL, load_preset, merge
 from direid.data.paper_dolls import paper_dolls
+from direid.data.records import hide_labels
 from direid.degradations import SelfDegradation
 from direid.errors import DireidError
-from direid.models import DFEN
+from direid.models import DDGAN, DFEN
 from direid.training import checkpoint
 from direid.training.compute import Compute
 from direid.training.ddgan import train_ddgan
 from direid.training.dfen import train_dfen
 from direid.training.engine import Stage, fit
 from direid.training.identity import train_identity
+from direid.training.replay import Memory
 from direid.training.stages import METHOD, load_networks, train, wanted_stages
 
 CPU = Compute("cpu")
@@ -378,3 +380,99 @@ def test_one_iteration_of_the_paper_preset(tmp_path: Path) -> None:
     after = parameters(dfen.content_encoder)
     assert after.isfinite().all()
     assert not torch.equal(before, after)
+
+
+def test_hidden_labels_teach_nothing(benchmark, small, tmp_path: Path) -> None:
+    """Whoever is on the unlabelled images, all stages end in the same weights, bit by bit."""
+    config = load_preset("tiny", merge(small, {"labels": {"cameras": [1]}}))
+    hidden = hide_labels(benchmark, **config.labels.model_dump())
+    pids = sorted({r.pid for r in hidden.train})
+    other = dict(zip(pids, [*pids[1:], pids[0]], strict=True))
+    shifted = replace(
+        hidden,
+        train=tuple(r if r.labelled else replace(r, pid=other[r.pid]) for r in hidden.train),
+    )
+    ours, theirs = (
+        train(config, data, CPU, tmp_path / name, METHOD)
+        for name, data in (("ours", hidden), ("theirs", shifted))
+    )
+    assert torch.equal(parameters(ours.dfen), parameters(theirs.dfen))
+    whole = train(load_preset("tiny", small), benchmark, CPU, tmp_path / "whole", METHOD)
+    assert not torch.equal(parameters(ours.dfen), parameters(whole.dfen))
+
+
+def test_stage_2_sees_swapped_and_degraded_images_in_their_shares(
+    benchmark, small, tmp_path: Path, monkeypatch
+) -> None:
+    shares = {"swapped": [], "degraded": []}
+
+    def spying(of, name):  # noqa: ANN001, ANN202
+        real = of.some
+
+        def some(self, images, chance, *rest):  # noqa: ANN001, ANN002, ANN202
+            mixed = real(self, images, chance, *rest)
+            assert mixed.shape == images.shape and 0 <= mixed.min() and mixed.max() <= 1
+            shares[name].append((mixed != images).flatten(1).any(dim=1).float().mean().item())
+            return mixed
+
+        monkeypatch.setattr(of, "some", some)
+
+    changes = {"dfen": {"steps": 40, "swapped": 0.25, "degraded": 0.75}, "save_every": 100}
+    config = load_preset("tiny", merge(small, changes))
+    common = (benchmark, config, CPU, tmp_path)
+    identity = train_identity("identity", 2, True, *common)
+    ddgan = train_ddgan(identity.encoder, *common)
+    spying(Memory, "swapped")
+    spying(SelfDegradation, "degraded")
+    train_dfen(ddgan, identity, *common)
+    for name, values in shares.items():
+        assert len(values) == 40
+        n = 40 * config.identity.batch
+        p = getattr(config.dfen, name)
+        assert abs(sum(values) / 40 - p) < 4 * (p * (1 - p) / n) ** 0.5
+
+
+def test_a_swap_changes_the_chosen_images_alone(benchmark, config) -> None:
+    generator = DDGAN(config.network, benchmark.people).generator
+    memory = Memory(generator, benchmark.train, config, CPU)
+    x = torch.rand(64, 3, *config.size, generator=torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(1)
+    mixed = memory.some(x, 0.5, random)
+    random.manual_seed(1)
+    whole = memory.replay(x, random)  # draws its codes first, as the other does
+    kept = (mixed == x).flatten(1).all(dim=1)
+    assert 16 < kept.sum() < 48
+    torch.testing.assert_close(mixed[~kept], whole[~kept], rtol=1e-4, atol=1e-5)
+    assert torch.equal(memory.some(x, 0.0, random), x)
+
+
+def test_swaps_go_on_beyond_the_remembered_code(benchmark, config, monkeypatch) -> None:
+    generator = DDGAN(config.network, benchmark.people).generator
+    memory = Memory(generator, benchmark.train, config, CPU)
+    x = torch.rand(200, 3, *config.size, generator=torch.Generator().manual_seed(0))
+    used = []
+    monkeypatch.setattr(memory, "_decode", lambda images, codes: used.append(codes) or images)
+    for strength in (1.0, 3.0):
+        memory.some(x, 1.0, torch.Generator().manual_seed(1), strength)
+    with torch.no_grad():
+        own = generator.degradation_encoder(x)
+    near, far = (codes - own for codes in used)
+    way = (far * near).sum(dim=1) / (near**2).sum(dim=1)
+    torch.testing.assert_close(far, way[:, None] * near, rtol=1e-3, atol=1e-4)  # the same direction
+    assert 1 <= way.min() < 1.2 and 2.8 < way.max() <= 3.001
+    assert abs(way.mean() - 2) < 4 * (2 / 12**0.5) / 200**0.5
+
+
+def test_e_id_may_see_degraded_images(benchmark, small, tmp_path: Path) -> None:
+    plain = load_preset("tiny", small)
+    degraded = load_preset("tiny", merge(small, {"identity": {"e_id_degraded": 0.5}}))
+    ours, theirs = (
+        train(config, benchmark, CPU, tmp_path / name, ("identity", "tricks"))
+        for name, config in (("plain", plain), ("degraded", degraded))
+    )
+    assert torch.equal(parameters(ours.tricks), parameters(theirs.tricks))
+    assert not torch.equal(parameters(ours.identity), parameters(theirs.identity))
+    assert plain.stage_settings("tricks") == degraded.stage_settings("tricks")
+    other = degraded.model_copy(update={"self_degradation": "noise"})
+    assert other.stage_settings("identity") != degraded.stage_settings("identity")
+    assert other.stage_settings("tricks") == degraded.stage_settings("tricks")

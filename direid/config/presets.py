@@ -66,10 +66,14 @@ LITERAL: dict[str, dict] = {  # the paper as printed, where we read it otherwise
         "equation_13": "score",
     },
 }  # fmt: skip
+SWAPS: dict = {  # ours: what paid where a camera has no labels (book/plans/unlabelled.toml)
+    "identity": {"e_id_degraded": 0.5},
+    "dfen": {"degraded": 0.5, "swapped": 0.5, "strength": 2.0},
+}
 
 F_DEG = {"paper_dolls_dark": "illumination"}  # of a benchmark; the others' is "resolution"
 OPTIONS = {"preset", "data", "root", "split", "seed", "device"}  # of the command line
-LISTS = {"network.scales", "later.poor_cameras"}  # the settings that hold several values
+LISTS = {"network.scales", "later.poor_cameras", "labels.cameras"}  # they hold several values
 
 
 def load_preset(name: str, settings: dict | None = None, ablation: str | None = None) -> Config:

@@ -26,6 +26,18 @@ RESNET = (  # the settings of Network that E_id and the baselines read
 )  # fmt: skip
 
 
+class Labels(Settings):
+    """Of which training images it is known who is on them; by default, of all.
+
+    Stage 1 sees every training image, for it learns degradation. What identifies people, stages 0
+    and 2 and equation 9, learns from those with a label.
+    """
+
+    people: NonNegativeInt = 0  # that are labelled at all; 0: all
+    cameras: tuple[int, ...] = ()  # whose images of them are labelled; none named: all
+    everywhere: NonNegativeInt = 0  # of those people, labelled in all cameras all the same
+
+
 class Network(Settings):
     """Sizes of the networks of section 3.2."""
 
@@ -74,6 +86,7 @@ class Identity(Settings):
     smoothing: float = Field(0.1, ge=0, lt=1)  # of the labels, but not of the plain baseline's
     margin: float = Field(0.3, ge=0)  # of the triplet loss
     degraded: float = Field(0.5, gt=0, le=1)  # share that F_deg augments, in one baseline
+    e_id_degraded: float = Field(0.0, ge=0, le=1)  # the same, of E_id itself (ours)
 
     @property
     def batch(self) -> int:
@@ -115,6 +128,9 @@ class DFEN(Settings):
     sensitive: Weight = 0.5  # lambda_sen
     both: Weight = 1.0  # lambda_both; 0: one branch alone is trained and compared
     attention: bool = True  # False: f_sen is joined as it is
+    degraded: float = Field(0.0, ge=0, le=1)  # share of the images that F_deg augments (ours)
+    swapped: float = Field(0.0, ge=0, le=1)  # share decoded with the degradation of others (ours)
+    strength: float = Field(1.0, ge=1)  # how far swaps go: U[1, strength] of the way to the other
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> DFEN:
@@ -171,12 +187,7 @@ class Later(Settings):
     gradient_penalty: Weight = 0.0  # on both discriminators (0.0005: 0.01 of normalised pixels)
     poor_cameras: tuple[int, ...] = ()  # known to take bad images: semi-supervised ranking
     smoothing: Weight = 0.0  # KL of f_inv's prediction from that on a memory replay (5)
-    replay: Weight = 0.0  # equation 14's L_inv on the memory replay too
-
-    @property
-    def remembers(self) -> bool:
-        """Whether stage 2 replays degradations that stage 1 saw."""
-        return bool(self.smoothing or self.replay)
+    replay: Weight = 0.0  # equation 14's L_inv on the memory replay too (ours)
 
 
 class Config(Settings):
@@ -197,6 +208,7 @@ class Config(Settings):
     save_every: PositiveInt = 500  # steps between checkpoints
     log_every: PositiveInt = 10
     sample_every: NonNegativeInt = 1_000  # steps between sample grids of stage 1; 0: none
+    labels: Labels = Labels()
     network: Network = Network()
     identity: Identity = Identity()
     ddgan: DDGAN = DDGAN()
@@ -206,10 +218,10 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _stage_2_has_what_it_needs(self) -> Config:
-        if not self.ddgan.steps and (self.dfen.attention or self.later.remembers):
+        if not self.ddgan.steps and (self.dfen.attention or self.remembers):
             raise ValueError(
                 "ddgan.steps=0 trains no D_d, E_d and G: set dfen.attention=false, and leave "
-                "later.smoothing and later.replay at 0"
+                "dfen.swapped, later.smoothing and later.replay at 0"
             )
         if self.compile and self.later.gradient_penalty:
             raise ValueError(
@@ -220,9 +232,14 @@ class Config(Settings):
                 "later.poor_cameras tells D_d which real images are bad: leave readings.ranking at "
                 f"'order', got {self.readings.ranking!r}"
             )
-        if self.later.remembers and not self.dfen.invariant:
+        if (self.later.smoothing or self.later.replay) and not self.dfen.invariant:
             raise ValueError("later.smoothing and later.replay act on f_inv: dfen.invariant=0")
         return self
+
+    @property
+    def remembers(self) -> bool:
+        """Whether stage 2 replays degradations that stage 1 saw."""
+        return bool(self.dfen.swapped or self.later.smoothing or self.later.replay)
 
     def training_settings(self) -> dict:
         """All that decides what is learnt: not where it runs, nor what it writes when.
@@ -244,8 +261,12 @@ class Config(Settings):
         if stage in ("identity", "resnet", "tricks", "augmented"):
             settings["network"] = {key: settings["network"][key] for key in RESNET}
             settings["identity"]["steps"] = self.steps_of(stage)
-            if stage != "augmented":
-                del settings["self_degradation"], settings["identity"]["degraded"]
+            shares = {"augmented": "degraded", "identity": "e_id_degraded"}
+            for name, share in shares.items():
+                if stage != name:
+                    del settings["identity"][share]
+            if stage not in shares or not settings["identity"][shares[stage]]:
+                del settings["self_degradation"]
             groups = {"ddgan", "dfen", "readings", "later"}
         else:
             del settings["identity"]["degraded"]
@@ -262,7 +283,7 @@ class Config(Settings):
         """Steps of a baseline: it sees as many labelled images as DI-REID does in all its stages.
 
         DI-REID identifies people in stage 0, in stage 2, and in the cross-degradation half of
-        stage 1 (equation 9). The paper gives its baselines only the first two.
+        stage 1 (equation 9). The paper does not say how long its baselines train.
         """
         return self.identity.steps + self.dfen.steps + -(-self.identified // self.identity.batch)
 

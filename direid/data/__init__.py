@@ -27,6 +27,7 @@ from direid.data.records import (
 from direid.errors import DireidError
 
 __all__ = [
+    "KINDS",
     "NAMES",
     "PROTOCOLS",
     "Benchmark",
@@ -35,6 +36,7 @@ __all__ = [
     "check",
     "cross",
     "describe",
+    "drawing_seed",
     "load",
     "read_image",
     "save_split",
@@ -54,6 +56,7 @@ _STORED = {
     "market1501": market1501,
     "folder": folder,
 }
+KINDS = {"paper_dolls": "resolution", "paper_dolls_dark": "illumination"}  # of degradation
 NAMES: tuple[str, ...] = (*_DRAWN, *_STORED)
 
 
@@ -84,12 +87,16 @@ def load(
     if split < 0:
         raise DireidError(f"{name}: split {split}, expected 0 or more")
     if name in _DRAWN:
-        own_seed = draw(seed, "paper_dolls split", split) % 2**32 if split else seed
-        kind = "resolution" if name == "paper_dolls" else "illumination"
-        return paper_dolls.paper_dolls(own_seed, height=height, width=width, degradation=kind)
+        own = drawing_seed(split, seed)
+        return paper_dolls.paper_dolls(own, height=height, width=width, degradation=KINDS[name])
     if name == "folder":
         return folder.load(root, split)
     return _STORED[name].load(root, seed, split)
+
+
+def drawing_seed(split: int, seed: int = 0) -> int:
+    """The seed of :func:`~direid.data.paper_dolls.paper_dolls` that draws a split's people."""
+    return draw(seed, "paper_dolls split", split) % 2**32 if split else seed
 
 
 def check(name: str, root: Path | None = None, seed: int = 0) -> list[str]:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from direid.data.records import Record, read_image
 from direid.errors import DireidError
 
+UNLABELLED = -100  # what PyTorch's cross-entropy leaves out
 CACHE_BYTES = 2**30  # sets that fit, resized, are decoded once and kept
 _PEOPLE, _IMAGES, _AUGMENTATION, _ANCHORS, _OTHERS = range(5)  # independent random streams
 
@@ -28,7 +29,10 @@ class Images(Dataset):
         self.height, self.width = height, width
         self.pids = np.array([r.pid for r in self.records], dtype=np.int64)
         self.camids = np.array([r.camid for r in self.records], dtype=np.int64)
-        self.people, self.labels = np.unique(self.pids, return_inverse=True)  # label: rank of pid
+        known = np.array([r.labelled for r in self.records], dtype=bool)
+        self.people = np.unique(self.pids[known])
+        ranks = np.searchsorted(self.people, self.pids)  # label: rank of pid
+        self.labels = np.where(known, ranks, UNLABELLED)
         keep = len(self.records) * height * width * 3 <= CACHE_BYTES
         self._cache: dict[int, np.ndarray] | None = {} if keep else None
 
@@ -36,7 +40,7 @@ class Images(Dataset):
         return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int, int]:
-        """(image float32 (3, H, W), label in 0 .. people - 1, camid, index)."""
+        """(image float32 (3, H, W), label in 0 .. people - 1 or UNLABELLED, camid, index)."""
         image = to_tensor(self.pixels(index))
         return image, int(self.labels[index]), int(self.camids[index]), index
 
@@ -131,7 +135,8 @@ class RealPairs(Dataset):
     """Two unrelated real images {x_i, x_k}, as cross-degradation generation wants (section 3.3.2).
 
     x_i goes through all training images, shuffled anew each time. x_k is any image of another
-    person, by another camera where there is one. Flipped at random, never cropped.
+    person, by another camera where there is one. Flipped at random, never cropped. Of an image
+    without a label nobody knows who is on it: it may meet any other.
     """
 
     def __init__(
@@ -148,7 +153,7 @@ class RealPairs(Dataset):
         self.images = Images(records, height, width)
         self.batch, self.seed, self.steps = batch, seed, steps
         self.share = _share(batch, rank, processes)
-        if len(self.images.people) < 2:
+        if len(np.unique(self.images.pids)) < 2:
             raise DireidError("pairs need images of at least 2 people, the training set has 1")
 
     def __len__(self) -> int:
@@ -173,7 +178,8 @@ class RealPairs(Dataset):
         rounds, places = divmod(step * self.batch + np.arange(self.batch), count)
         shuffles = {r: _rng(self.seed, _ANCHORS, r).permutation(count) for r in np.unique(rounds)}
         i = np.array([shuffles[r][place] for r, place in zip(rounds, places, strict=True)])
-        other_person = labels[None] != labels[i][:, None]  # (B, N)
+        unknown = (labels == UNLABELLED)[None] & (np.arange(count)[None] != i[:, None])
+        other_person = (labels[None] != labels[i][:, None]) | unknown  # (B, N)
         both = other_person & (camids[None] != camids[i][:, None])
         allowed = np.where(both.any(axis=1, keepdims=True), both, other_person)
         chances = _rng(self.seed, _OTHERS, step).random(allowed.shape)

@@ -1,4 +1,4 @@
-"""MSMT17 (Wei et al., CVPR 2018): fifteen cameras on a campus, at four times of day (paper 4.1).
+"""MSMT17 (Wei et al., CVPR 2018): fifteen cameras on a campus, on four days (paper 4.1).
 
 Both releases have the same images and lists; in the second, faces are masked. Training images are
 those of list_train.txt and of list_val.txt, 32,621 together, as the paper counts them. The release

@@ -9,7 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class Record:
     pid: int
     camid: int
     level: float | None = None  # true degradation in [0, 1], 0 = clean; None where nobody knows it
+    labelled: bool = True  # False: a training may see the image, but not who is on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,8 @@ class Benchmark:
                 f"{self.name}: {_people(leaked)} in both the training and the test images; "
                 "a person must be in one of them only"
             )
+        if not self.labelled:
+            raise DireidError(f"{self.name}: no training image has a label")
         images = Counter(r.pid for r in self.train)
         if lonely := sorted(pid for pid, count in images.items() if count < 2):
             raise DireidError(
@@ -73,9 +76,14 @@ class Benchmark:
         _check_answerable(self)
 
     @property
+    def labelled(self) -> tuple[Record, ...]:
+        """The training images from which identification may learn."""
+        return tuple(r for r in self.train if r.labelled)
+
+    @property
     def people(self) -> int:
-        """How many people there are to learn from."""
-        return len({r.pid for r in self.train})
+        """How many people there are to tell apart in training."""
+        return len({r.pid for r in self.train if r.labelled})
 
     @property
     def split_hash(self) -> str:
@@ -164,6 +172,42 @@ def read_image(record: Record) -> np.ndarray:
         raise DireidError(
             f"{image}: not a readable image ({reason}); replace or remove the file"
         ) from error
+
+
+def hide_labels(
+    benchmark: Benchmark, people: int = 0, cameras: Sequence[int] = (), everywhere: int = 0
+) -> Benchmark:
+    """The same benchmark, with labels on a part of its training images only.
+
+    Args:
+        benchmark: the whole.
+        people: how many training people are labelled at all; 0: all.
+        cameras: whose images of them are labelled; none named: all.
+        everywhere: how many of those people are labelled in all cameras, whatever ``cameras`` says.
+
+    Raises:
+        DireidError: more people than there are, or a camera that there is not.
+    """
+    known = shuffled({r.pid for r in benchmark.train}, 0, benchmark.name)
+    for asked in (people, everywhere):
+        if asked > (people or len(known)) or asked > len(known):
+            raise DireidError(
+                f"{benchmark.name}: labels of {asked} people were asked for, there are "
+                f"{min(people or len(known), len(known))}"
+            )
+    there = {r.camid for r in benchmark.train}
+    if strange := set(cameras) - there:
+        raise DireidError(
+            f"{benchmark.name}: labels.cameras names camera {min(strange)}, the training images "
+            f"have {', '.join(map(str, sorted(there)))}"
+        )
+    known = known[: people or None]
+    some, whole = set(known), set(known[:everywhere])
+    train = tuple(
+        replace(r, labelled=r.pid in whole or (r.pid in some and r.camid in (cameras or there)))
+        for r in benchmark.train
+    )
+    return replace(benchmark, train=train)
 
 
 def draw(seed: int, *key: Hashable) -> int:

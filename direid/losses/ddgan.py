@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
+from direid.data.loaders import UNLABELLED
 from direid.losses.common import Maps, distance, hinge, ordered
 from direid.models.blocks import full
 
@@ -125,9 +126,15 @@ def identification(
 
     Args:
         logits_i, logits_k: (B, people), from the content features.
-        people_i, people_k: (B,) person numbers.
+        people_i, people_k: (B,) person numbers; -100 where nobody knows, which counts nothing.
     """
-    return cross_entropy(full(logits_i), people_i) + cross_entropy(full(logits_k), people_k)
+    return _identification(logits_i, people_i) + _identification(logits_k, people_k)
+
+
+def _identification(logits: Tensor, people: Tensor) -> Tensor:
+    """The mean over the images with a label; 0 if none has one."""
+    total = cross_entropy(full(logits), people, ignore_index=UNLABELLED, reduction="sum")
+    return total / (people != UNLABELLED).sum().clamp(min=1)
 
 
 def degradation_ranking_cross(

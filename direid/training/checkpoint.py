@@ -85,7 +85,9 @@ def trained_on(benchmark: Benchmark) -> dict:
     """Whom a training on ``benchmark`` sees: what :func:`check_unseen` wants to know later."""
     people = sorted({int(record.pid) for record in benchmark.train})
     names = sorted(record.name for record in benchmark.train) if benchmark.name == FOLDER else []
-    return {"benchmark": benchmark.name, "people": people, "images": names}
+    return {
+        "benchmark": benchmark.name, "people": people, "labelled": benchmark.people, "images": names
+    }  # fmt: skip
 
 
 def check_unseen(state: dict, path: Path, benchmark: Benchmark) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from direid import losses
 from direid.config import Config
 from direid.data.loaders import IdentityBatches
 from direid.data.records import Benchmark
+from direid.degradations import SelfDegradation
 from direid.models import DDGAN, DFEN, IdentityNetwork
 from direid.training.compute import Batch, Compute, Losses
 from direid.training.engine import Stage, fit
@@ -45,7 +47,7 @@ def train_dfen(
     network.sensitive_neck.load_state_dict(identity.neck.state_dict())
     network = compute.place(network)
     memory = None
-    if config.later.remembers:
+    if config.remembers:
         memory = Memory(ddgan.generator, benchmark.train, config, compute)
     fit(dfen_stage(network, memory, benchmark, config, compute), compute, config, folder, benchmark)
     return network
@@ -60,10 +62,21 @@ def dfen_stage(
     optimiser = torch.optim.Adam(trained, lr=settings.rate, weight_decay=reid.decay)
     player = compute.wrap(network)
     weights: Mapping[str, float] = settings.model_dump() | later.model_dump()
+    self_degradation = SelfDegradation(config.self_degradation)
+
+    def augmented(images: Tensor, random: torch.Generator) -> Tensor:
+        """Some of them as another camera took them, and some of all degraded by F_deg."""
+        rank, processes = compute.world.rank, compute.world.size
+        if settings.swapped:
+            images = memory.some(images, settings.swapped, random, settings.strength)
+        if settings.degraded:
+            images = self_degradation.some(images, settings.degraded, random, rank, processes)
+        return images
 
     def terms(number: int, batch: Batch) -> Losses:
         images, people, replayed = batch["images"], batch["labels"], None
-        if memory is not None:
+        images = augmented(images, compute.generator(config.seed, 4, number))
+        if later.smoothing or later.replay:
             replayed = memory.replay(images, compute.generator(config.seed, 2, number))
         with compute.autocast():
             seen = player(images, replayed)
@@ -86,7 +99,7 @@ def dfen_stage(
         return compute.descend(found, weights, optimiser, again=lambda: terms(number, batch))
 
     batches = IdentityBatches(
-        benchmark.train, reid.people, reid.images, *config.size, augment=True,
+        benchmark.labelled, reid.people, reid.images, *config.size, augment=True,
         seed=config.seed + 2, steps=settings.steps,
         rank=compute.world.rank, processes=compute.world.size,
     )  # fmt: skip

@@ -86,7 +86,7 @@ def identity_stage(
         return compute.descend(terms(batch), {}, optimiser, again=lambda: terms(batch))
 
     batches = IdentityBatches(
-        benchmark.train, settings.people, settings.images, *config.size, augment=tricks,
+        benchmark.labelled, settings.people, settings.images, *config.size, augment=tricks,
         seed=config.seed, steps=steps, rank=compute.world.rank, processes=compute.world.size,
     )  # fmt: skip
     return Stage(name, steps, batches, network, {"adam": optimiser}, step, settings.warmup)

@@ -57,6 +57,35 @@ class Memory:
         drawn = torch.randint(
             len(self.codes), (processes, len(images)), generator=random, device=random.device
         )
+        return self._decode(images, self.codes[drawn[rank]])
+
+    @torch.no_grad()
+    def some(
+        self, images: Tensor, chance: float, random: torch.Generator, strength: float = 1.0
+    ) -> Tensor:
+        """As :meth:`replay`, but each image only with probability ``chance``, and else left.
+
+        Decoded images do not go all the way to the degradation whose code they got: content keeps
+        some. So the code may go on beyond the one remembered, ``U[1, strength]`` times the way from
+        the image's own.
+        """
+        rank, processes = self.compute.world.rank, self.compute.world.size
+        shape, device = (processes, len(images)), random.device
+        drawn = torch.randint(len(self.codes), shape, generator=random, device=device)[rank]
+        chosen = torch.rand(shape, generator=random, device=device)[rank] < chance
+        way = 1 + (strength - 1) * torch.rand(shape, generator=random, device=device)[rank]
+        if not chosen.any():
+            return images
+        codes = self.codes[drawn[chosen]]
+        if strength > 1:
+            with self.compute.autocast():
+                own = full(self.generator.degradation_encoder(images[chosen]))
+            codes = own + way[chosen, None] * (codes - own)
+        mixed = images.clone()
+        mixed[chosen] = self._decode(images[chosen], codes).to(images.dtype)
+        return mixed
+
+    def _decode(self, images: Tensor, codes: Tensor) -> Tensor:
         with self.compute.autocast():
             content = self.generator.content_encoder.content(images)
-            return self.generator.decoder(content, self.codes[drawn[rank]]).clamp(0, 1)
+            return self.generator.decoder(content, codes).clamp(0, 1)

@@ -85,7 +85,9 @@ def train(
             "augmented", config.fair_steps, True, *common, config.identity.degraded
         )
     if "identity" in stages:
-        nets.identity = train_identity("identity", config.identity.steps, True, *common)
+        nets.identity = train_identity(
+            "identity", config.identity.steps, True, *common, config.identity.e_id_degraded
+        )
     if "ddgan" in stages:
         nets.ddgan = train_ddgan(nets.identity.encoder, *common)
     if "dfen" in stages:
@@ -93,15 +95,27 @@ def train(
     return nets
 
 
-def load_networks(out: Path, compute: Compute, config: Config, benchmark: Benchmark) -> Networks:
-    """The networks of the stages that a run has finished, to be tested on ``benchmark``.
+def load_networks(
+    out: Path,
+    compute: Compute,
+    config: Config,
+    benchmark: Benchmark | None = None,
+    stages: Sequence[str] = STAGES,
+) -> Networks:
+    """The networks of the ``stages`` that a run has finished.
+
+    Args:
+        out: the run's folder.
+        compute, config: of the run.
+        benchmark: that they are to be tested on; None: they are only to be used.
+        stages: leave out the others.
 
     Raises:
         DireidError: none is there, or one is damaged, unfinished, or was trained on people whom
             the benchmark tests.
     """
     nets = Networks()
-    for name in STAGES:
+    for name in stages:
         path = out / "checkpoints" / f"{name}.pt"
         if not path.exists():
             continue
@@ -110,8 +124,10 @@ def load_networks(out: Path, compute: Compute, config: Config, benchmark: Benchm
             raise DireidError(
                 f"{path}: stopped at step {state['step']} of {wanted}; finish it with --resume"
             )
-        checkpoint.check_unseen(state, path, benchmark)
-        network = _empty(name, len(state["trained_on"]["people"]), config)
+        if benchmark is not None:
+            checkpoint.check_unseen(state, path, benchmark)
+        seen = state["trained_on"]
+        network = _empty(name, seen.get("labelled", len(seen["people"])), config)
         checkpoint.restore(network, state, path)
         setattr(nets, name, compute.place(network))
     if nets == Networks():
