@@ -62,6 +62,40 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
                           help="re-rank by shared neighbours (k-reciprocal)")  # fmt: skip
     evaluate.add_argument("--device", help="cpu, cuda, ... (default: the run's)")
 
+    search = _command(
+        commands, "search", calls["search"],
+        "search the crops of one folder in those of another, with the networks of a run",
+        "direid search --run runs/mine --query lost --gallery seen --out found",
+    )  # fmt: skip
+    search.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    search.add_argument("--query", type=Path, required=True, metavar="DIR", help="crops to find")
+    search.add_argument("--gallery", type=Path, required=True, metavar="DIR",
+                        help="crops to find them in")  # fmt: skip
+    search.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="new folder for matches.csv and matches.png")  # fmt: skip
+    search.add_argument("--top", type=int, default=10, metavar="K",
+                        help="matches of each query (default 10)")  # fmt: skip
+    search.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+    swap = _command(
+        commands, "swap", calls["swap"],
+        "show people under each other's degradation, as figures 5 and 6 do",
+        "direid swap --run runs/mine --content a.jpg b.jpg --degradation c.jpg d.jpg\n"
+        "         --out swaps.png",
+    )  # fmt: skip
+    swap.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    swap.add_argument("--content", type=Path, required=True, nargs="+", metavar="FILE",
+                      help="who is to be seen")  # fmt: skip
+    swap.add_argument("--degradation", type=Path, required=True, nargs="+", metavar="FILE",
+                      help="how they are to be taken")  # fmt: skip
+    swap.add_argument("--out", type=Path, required=True, metavar="FILE", help="new picture")
+    swap.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+    export = _command(
+        commands, "export", calls["export"],
+        "write the embedding of a run as one file that needs PyTorch and nothing of this package",
+        "direid export --run runs/mine --out model.pt2",
+    )  # fmt: skip
+    export.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file")
     experiment = _command(
         commands, "experiment", calls["experiment"],
         "run a declared plan: methods x data x splits x seeds, and make the paper's tables",
@@ -73,6 +107,8 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
                             help="where the images of NAME lie; repeatable")  # fmt: skip
     experiment.add_argument("--only", metavar="NAME",
                             help="this benchmark alone, so that processes can share")  # fmt: skip
+    experiment.add_argument("--quick", action="store_true",
+                            help="a trial in minutes: one split, eight steps a stage")  # fmt: skip
     _plan_options(experiment)
     ablate = _command(
         commands, "ablate", calls["ablate"],
@@ -166,6 +202,9 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     add("--ablation", metavar="NAME", help=f"leave a part away: {', '.join(ABLATIONS)}")
     add("--literal", action="store_true",
         help="read every equation as printed, also where it contradicts another")  # fmt: skip
+    add("--swaps", action="store_true",
+        help="let stage 2 see images degraded by F_deg and by the decoder; ours, for cameras "
+        "without labels")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE",
         help="change one setting, such as ddgan.steps=2000; repeatable")  # fmt: skip
 

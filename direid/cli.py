@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from direid.arguments import parser
 from direid.config import (
     LITERAL,
+    SWAPS,
     Config,
     load_preset,
     merge,
@@ -90,10 +91,47 @@ def _evaluate(options: argparse.Namespace) -> None:
         print("queries at once, so do not compare it with scores that are not re-ranked")
 
 
+def _search(options: argparse.Namespace) -> None:
+    from direid import figures, use
+
+    if options.top < 1:
+        raise DireidError(f"--top {options.top}: expected 1 or more")
+    if options.out.exists():
+        raise DireidError(f"{options.out}: exists; choose a new folder")
+    there = (options.run / "checkpoints" / "ddgan.pt").exists()
+    trained = use.load(options.run, ("ddgan", "dfen") if there else ("dfen",), options.device)
+    found = use.search(trained, options.query, options.gallery, options.top)
+    options.out.mkdir(parents=True)
+    found.save(options.out / "matches.csv")
+    figures.save(use.search_picture(trained, found), options.out / "matches.png")
+    print(f"{len(found.query)} queries in {len(found.gallery)} images: {options.out}/matches.csv")
+    print(f"a picture of some: {options.out}/matches.png")
+    print("a first match is a suggestion: the person may not be there at all")
+
+
+def _swap(options: argparse.Namespace) -> None:
+    from direid import figures, use
+
+    if options.out.exists():
+        raise DireidError(f"{options.out}: exists; choose a new file")
+    trained = use.load(options.run, ("ddgan",), options.device)
+    figures.save(use.swap(trained, options.content, options.degradation), options.out)
+    print(options.out)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from direid import use
+
+    trained = use.load(options.run, ("dfen",), "cpu")
+    height, width = use.export(trained, options.out)[1:]
+    print(f"{options.out}: RGB images (B, 3, {height}, {width}) in [0, 1] to unit vectors")
+
+
 def _experiment(options: argparse.Namespace) -> None:
     from direid.experiments import read_plan
 
-    _run_plan(read_plan(options.plan), _roots(options.root), options)
+    plan = read_plan(options.plan)
+    _run_plan(plan.quick() if options.quick else plan, _roots(options.root), options)
 
 
 def _ablate(options: argparse.Namespace) -> None:
@@ -134,8 +172,9 @@ def _config(options: argparse.Namespace) -> Config:
         "device": options.device,
     }  # fmt: skip
     settings = parse_settings(options.set) | {k: v for k, v in given.items() if v is not None}
-    if options.literal:
-        settings = merge(LITERAL, settings)
+    for asked, group in ((options.literal, LITERAL), (options.swaps, SWAPS)):
+        if asked:
+            settings = merge(group, settings)
     return load_preset(options.preset, settings, options.ablation)
 
 
@@ -181,8 +220,9 @@ def _data_splits(options: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "run": _run, "train": _train, "evaluate": _evaluate, "experiment": _experiment,
-    "ablate": _ablate, "data list": _data_list, "data check": _data_check,
+    "run": _run, "train": _train, "evaluate": _evaluate, "search": _search, "swap": _swap,
+    "export": _export, "experiment": _experiment, "ablate": _ablate,
+    "data list": _data_list, "data check": _data_check,
     "data build": _data_build, "data splits": _data_splits,
 }  # fmt: skip
 

@@ -14,9 +14,10 @@ from PIL import Image
 
 from direid import data
 from direid.cli import main
-from direid.config import LITERAL
+from direid.config import LITERAL, SWAPS
 from direid.data import folder
 from direid.data.paper_dolls import paper_dolls
+from direid.experiments import read_plan
 
 SMALL = [
     "network.height=32", "network.width=16", "network.base=8", "network.content=16",
@@ -194,6 +195,22 @@ def test_every_equation_can_be_read_as_printed_by_one_word(images: Path, tmp_pat
     assert main(words) == 0
     readings = json.loads((out / "config.json").read_text())["readings"]
     assert readings == LITERAL["readings"] | {"equation_5": "x_j"}
+
+
+def test_swaps_are_one_word_and_the_plan_that_measured_them_has_the_same(
+    images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "swapped"
+    words = [*train_words(images, out, "--swaps"), "--set", "labels.cameras=1"]
+    assert main(words) == 0
+    stored = json.loads((out / "config.json").read_text())
+    assert stored["labels"]["cameras"] == [1]
+    plan = read_plan(Path(__file__).parents[1] / "book" / "plans" / "unlabelled.toml")
+    cell = next(c for c in plan.cells() if c.method == "di_reid_swaps")
+    measured = plan.config(cell).model_dump()
+    for group, settings in SWAPS.items():
+        assert {key: stored[group][key] for key in settings} == settings
+        assert {key: measured[group][key] for key in settings} == settings
 
 
 def test_equal_seeds_give_equal_reports(images: Path, finished: Path, tmp_path: Path) -> None:
