@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from direid import pipeline
-from direid.config import ABLATIONS, merge
+from direid.config import ABLATIONS, merge, with_changes
 from direid.data.paper_dolls import paper_dolls
 from direid.data.records import PARTS, read_image
 from direid.errors import DireidError
@@ -142,6 +142,8 @@ def test_more_methods_may_be_added(small, images, tmp_path) -> None:
         ({"splits": [0, 0]}, "names something twice"),
         ({"settings": {"ddgan": {"stepz": 1}}}, "unknown key 'ddgan.stepz'"),
         ({"variants": {"di_reid": {}}}, "the name of a method of its own"),
+        ({"variants": {"ours": {"method": "magic"}}}, "variant 'ours': method 'magic', choose"),
+        ({"variants": {"ours": {"label": 3}}}, "variant 'ours': label 3, expected a text"),
         ({"colour": 1}, "unknown key 'colour'"),
     ],
 )
@@ -149,6 +151,50 @@ def test_a_wrong_plan_is_refused_in_one_line(changes: dict, said: str, small: di
     with pytest.raises(DireidError, match=said) as error:
         plan_of(small, **changes)
     assert "\n" not in str(error.value)
+
+
+def test_a_variant_is_its_method_but_for_its_settings(small, images, tmp_path) -> None:
+    plan = plan_of(
+        small, seeds=[0], methods=["augmented", "noise", "control"],
+        variants={
+            "noise": {"method": "augmented", "label": "with noise", "self_degradation": "noise"},
+            "control": {
+                "method": "without_dil_but_identification", "dfen": {"degraded": 0.5, "rate": 2e-3}
+            },
+        },
+    )  # fmt: skip
+    plain, noise, control = (plan.config(cell) for cell in plan.cells())
+    assert plain.model_copy(update={"self_degradation": "noise"}) == noise
+    assert control.ddgan.weights.reconstruction == 0 and not control.dfen.attention
+    assert (control.dfen.degraded, control.dfen.rate) == (0.5, 2e-3)
+    assert (plan.label("noise"), plan.label("control")) == ("with noise", "control")
+    cells = run_plan(plan, tmp_path, {"folder": images}, device="cpu")
+    assert [set(cell["seconds"]) for cell in cells] == [
+        {"augmented"}, {"augmented"}, {"identity", "ddgan", "dfen"},
+    ]  # fmt: skip
+    assert cells[0]["per_query"] != cells[1]["per_query"]
+    assert "with noise" in (tmp_path / "tables.md").read_text()
+
+
+def test_a_quick_plan_runs_the_same_cells_in_few_steps(small, images, tmp_path) -> None:
+    plan = plan_of(small, methods=["tricks", "di_reid", "without_dil"])
+    quick = plan.quick()
+    assert [cell.method for cell in quick.cells()] == ["tricks", "di_reid", "without_dil"]
+    for cell in quick.cells():
+        ours, theirs = quick.config(cell), plan.config(cell)
+        steps = {
+            "identity": ours.identity.steps,
+            "dfen": ours.dfen.steps,
+            "ddgan": ours.ddgan.steps,
+        }
+        assert steps == {
+            "identity": 8, "dfen": 8, "ddgan": 0 if cell.method == "without_dil" else 8
+        }  # fmt: skip
+        back = {name: {"steps": getattr(theirs, name).steps} for name in steps}
+        assert with_changes(ours, back) == theirs  # nothing else is different
+    cells = run_plan(quick, tmp_path, {"folder": images}, device="cpu")
+    assert {cell["plan"] for cell in cells} == {"a test, quick"}
+    assert "3 of 3 cells done" in (tmp_path / "tables.md").read_text()
 
 
 def test_files_that_are_no_plan(tmp_path) -> None:
@@ -219,6 +265,18 @@ def test_differences_by_hand() -> None:
     assert one["over_splits"] is None
     assert one["over_people"] == pytest.approx([0, 50])
     assert difference(CELLS, "caviar", "di_reid", "resnet") is None
+
+
+def test_differences_of_other_rows() -> None:
+    """A row of DI-REID's cell that found nobody: 0 minus what the competitor found."""
+    nobody = {key: [0.0] * 4 for key in ("rank1", "rank5", "rank10", "map")}
+    cells = [c | {"per_query": c["per_query"] | {"a half": nobody}} for c in CELLS]
+    plain = difference(cells, "caviar", "di_reid", "augmented")
+    half = difference(cells, "caviar", "di_reid", "augmented", row="a half")
+    turned = difference(cells, "caviar", "augmented", "di_reid", reference_row="a half")
+    own = difference(cells, "caviar", "di_reid", "di_reid", reference_row="a half")
+    assert half["mean"] == -turned["mean"] < 0
+    assert own["mean"] + half["mean"] == pytest.approx(plain["mean"])
 
 
 def test_splits_of_a_drawn_benchmark_have_other_people() -> None:

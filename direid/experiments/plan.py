@@ -30,6 +30,9 @@ LABELS = BASELINES | {
 }
 
 
+QUICK = {"identity": {"steps": 8}, "ddgan": {"steps": 8}, "dfen": {"steps": 8}}
+
+
 class Cell(NamedTuple):
     """One training and evaluation of a plan."""
 
@@ -53,7 +56,8 @@ class Plan(Settings):
     """Methods x data x splits x seeds, each with the same settings but for what its method changes.
 
     A method is a baseline ("resnet", "tricks", "augmented"), "di_reid", an ablation of table 3, or
-    a variant: settings of one's own over those of DI-REID.
+    a variant: settings of one's own over those of DI-REID, or of the ``method`` that it names, and
+    if it likes a ``label`` for its rows.
     """
 
     name: str = Field(min_length=1)
@@ -66,7 +70,7 @@ class Plan(Settings):
     reference: str = "augmented"  # the competitor that the others are compared with, in pairs
     settings: dict = {}  # over the preset, for all
     settings_of: dict[str, dict] = {}  # over those, for one benchmark
-    variants: dict[str, dict] = {}  # a method of one's own -> its settings
+    variants: dict[str, dict] = {}  # a method of one's own -> its settings, method and label
 
     @model_validator(mode="after")
     def _is_whole(self) -> Plan:
@@ -81,6 +85,12 @@ class Plan(Settings):
                 raise ValueError(f"unknown method {name!r}: choose from {', '.join(known)}")
         if taken := [name for name in self.variants if name in LABELS]:
             raise ValueError(f"variant {taken[0]!r} has the name of a method of its own")
+        for name, variant in self.variants.items():
+            if (of := variant.get("method", "di_reid")) not in LABELS:
+                choice = ", ".join(LABELS)
+                raise ValueError(f"variant {name!r}: method {of!r}, choose from {choice}")
+            if not isinstance(variant.get("label", ""), str):
+                raise ValueError(f"variant {name!r}: label {variant['label']!r}, expected a text")
         for name in ("data", "methods", "splits", "seeds"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name} names something twice: {getattr(self, name)}")
@@ -94,20 +104,38 @@ class Plan(Settings):
                     for method in self.methods:
                         yield Cell(name, split, seed, method)
 
+    def quick(self) -> Plan:
+        """The same plan in minutes: one split and seed, eight steps of each stage.
+
+        Everything runs and every table is made; the numbers mean nothing.
+        """
+        return self.model_copy(update={
+            "name": f"{self.name}, quick", "splits": self.splits[:1], "seeds": self.seeds[:1],
+            "settings": merge(self.settings, QUICK),
+            "settings_of": {name: merge(own, QUICK) for name, own in self.settings_of.items()},
+        })  # fmt: skip
+
     def config(self, cell: Cell, root: Path | None = None) -> Config:
         """The whole configuration of one cell; ``root`` is the folder of its images.
 
         Raises:
             DireidError: a setting that there is not, or out of range.
         """
-        changes = ABLATIONS.get(cell.method) or self.variants.get(cell.method, {})
+        own = self.variants.get(cell.method, {})
+        own = {key: value for key, value in own.items() if key not in ("method", "label")}
+        changes = merge(ABLATIONS.get(self.kind(cell.method), {}), own)
         given = {"data": cell.data, "root": root, "split": cell.split, "seed": cell.seed}
         settings = merge(self.settings, self.settings_of.get(cell.data, {}))
         return load_preset(self.preset, merge(merge(settings, changes), given))
 
+    def kind(self, method: str) -> str:
+        """The method that a variant is one of; the others are their own kind."""
+        own = self.variants.get(method)
+        return method if own is None else own.get("method", "di_reid")
+
     def label(self, method: str) -> str:
         """What the rows of ``method`` are called in a table."""
-        return LABELS.get(method, method)
+        return self.variants.get(method, {}).get("label", LABELS.get(method, method))
 
 
 def read_plan(path: Path) -> Plan:

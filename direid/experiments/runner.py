@@ -94,7 +94,8 @@ def _run_cell(
     plan: Plan, cell: Cell, config: Config, compute: Compute, benchmark: Benchmark, group: Path
 ) -> dict:
     """Train what the method needs, or take it from a method of the group, and score it."""
-    stages = (cell.method,) if cell.method in BASELINES else ("dfen",)
+    kind = plan.kind(cell.method)
+    stages = (kind,) if kind in BASELINES else ("dfen",)
     folder = group / cell.method
     _adopt(folder, config, wanted_stages(stages))
     networks = train(config, benchmark, compute, folder, stages)

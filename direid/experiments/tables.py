@@ -73,7 +73,13 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def difference(
-    cells: Sequence[dict], name: str, method: str, reference: str, metric: str = "rank1"
+    cells: Sequence[dict],
+    name: str,
+    method: str,
+    reference: str,
+    metric: str = "rank1",
+    row: str | None = None,
+    reference_row: str | None = None,
 ) -> dict[str, Any] | None:
     """``method`` minus ``reference`` on the benchmark ``name``, in percent points.
 
@@ -82,6 +88,8 @@ def difference(
         name: of the benchmark.
         method, reference: two of the plan's.
         metric: "rank1", "rank5", "rank10" or "map".
+        row, reference_row: of which row of those cells, "f_inv after stage 1"; None: the last, the
+            method's own.
 
     Returns:
         ``mean``; ``n``, the pairs (same split and seed) that it is over; ``over_splits`` and
@@ -92,7 +100,9 @@ def difference(
     pairs = [(ours[group], theirs[group]) for group in ours if group in theirs]
     if not pairs:
         return None
-    per_query = [_per_query(a, metric) - _per_query(b, metric) for a, b in pairs]
+    per_query = [
+        _per_query(a, metric, row) - _per_query(b, metric, reference_row) for a, b in pairs
+    ]
     means = np.array([values.mean() for values in per_query])
     over_splits = None
     if len(means) > 1:
@@ -126,9 +136,9 @@ def _people_interval(
     return [float(low), float(high)]
 
 
-def _per_query(cell: dict, metric: str) -> np.ndarray:
-    """The metric of every query under the cell's own method, in percent."""
-    return 100 * np.array(cell["per_query"][cell["rows"][-1]["method"]][metric])
+def _per_query(cell: dict, metric: str, row: str | None = None) -> np.ndarray:
+    """The metric of every query under the cell's own method, or that of ``row``, in percent."""
+    return 100 * np.array(cell["per_query"][row or cell["rows"][-1]["method"]][metric])
 
 
 def _by_group(cells: Sequence[dict], name: str, method: str) -> dict[tuple[int, int], dict]:
