@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 
@@ -214,6 +215,6 @@ def _named_rows(rows: Mapping[str, Array]) -> Figure:
     for line, (name, images) in zip(axes, pixels.items(), strict=True):
         for ax, image in zip(line, images, strict=True):
             _show(ax, image)
-        label = fill(name.replace("_", " "), 12)
+        label = fill(re.sub(r"_(?=[a-z]{4})", " ", name), 12)  # F_deg and E_d stay whole
         line[0].set_ylabel(label, rotation=0, ha="right", va="center")
     return figure
