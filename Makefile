@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OUT := runs/tiny
+PLAN := ablation
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run results test test-book test-code book lab outputs checkpoints speed speed-evaluation tables stress picture lint clean
+.PHONY: help setup run results test test-book test-code book lab outputs seeds checkpoints speed speed-evaluation experiment claims stress picture lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +60,10 @@ test-code: $(INSTALLED)  ## only the tests; the strict build must have run befor
 
 outputs: $(INSTALLED)  ## run every notebook again and store what it prints and draws
 	$(BIN)/python scripts/execute_notebooks.py
+	$(BIN)/python scripts/run_times.py
+
+seeds: $(INSTALLED)  ## run the chapters that speak of other training seeds with those (15 minutes)
+	$(BIN)/python -m scripts.other_seeds
 
 checkpoints: $(INSTALLED)  ## train the networks that the chapters start from (10 minutes)
 	$(BIN)/python scripts/train_book.py
@@ -69,10 +74,13 @@ speed: $(INSTALLED)  ## measure the training steps on an idle machine (8 minutes
 speed-evaluation: $(INSTALLED)  ## measure the evaluation at benchmark sizes on an idle machine (8 minutes)
 	$(BIN)/python -m benchmarks.evaluation --out book/results/evaluation.json
 
-tables: $(INSTALLED)  ## run the plan of tables 1 and 3; ROOTS="--root caviar=DIR --root mlr_viper=DIR"
-	$(BIN)/direid experiment book/plans/tables.toml --out runs/tables --keep $(ROOTS)
-	mkdir -p book/results/tables
-	cp -r runs/tables/plan.json runs/tables/tables.md runs/tables/cells book/results/tables
+experiment: $(INSTALLED)  ## run a plan of book/plans and store its results; PLAN=ablation, or PLAN=tables ROOTS="--root caviar=DIR --root mlr_viper=DIR"
+	$(BIN)/direid experiment book/plans/$(PLAN).toml --out runs/$(PLAN) --keep $(ROOTS)
+	mkdir -p book/results/$(PLAN)
+	cp -r runs/$(PLAN)/plan.json runs/$(PLAN)/tables.md runs/$(PLAN)/cells book/results/$(PLAN)
+
+claims: $(INSTALLED)  ## measure swaps, authenticity and scores of the networks that PLAN=ablation left (10 minutes)
+	$(BIN)/python -m benchmarks.claims book/plans/ablation.toml runs/ablation --out book/results/claims.json
 
 picture: $(INSTALLED)  ## draw the picture of the method again
 	$(BIN)/python scripts/draw_method.py

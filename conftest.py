@@ -29,33 +29,3 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.nbval_current_env = True
         config.option.nbval_sanitize_with = str(ROOT / "tests" / "book" / "nbval_sanitize.cfg")
         config.option.nbval_cell_timeout = 900
-
-
-# Chapters whose outputs were stored but not yet compared with a second run on an idle machine.
-NOT_YET_COMPARED: frozenset[str] = frozenset(
-    {
-        "attention",
-        "bad_cameras",
-        "baselines",
-        "content_encoder",
-        "decoder",
-        "degradation_encoders",
-        "dfen",
-        "identification",
-        "identity_preserving",
-        "invariable_content",
-        "later_ideas",
-        "multi_classifier",
-        "problem",
-        "reality",
-        "reconstruction",
-        "self_degradation",
-    }
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave such chapters out of the comparison, and say so."""
-    for item in items:
-        if item.path.suffix == ".ipynb" and item.path.stem in NOT_YET_COMPARED:
-            item.add_marker(pytest.mark.skip(reason="outputs not yet compared with a second run"))

@@ -22,7 +22,8 @@ METADATA = {
     "tags": ["hide-cell"],
 }
 TEMPLATE = """\
-# On Colab this fetches the book and installs its package; anywhere else it does nothing.
+# On Colab this fetches the book and installs its package.
+# Anywhere else it does nothing.
 import sys
 
 if "google.colab" in sys.modules:
@@ -31,8 +32,10 @@ if "google.colab" in sys.modules:
 
     there = "/content/direid_book"
     if not os.path.exists(there):
-        clone = ["git", "clone", "--quiet", "--depth=1", "--branch={branch}"]
-        subprocess.run([*clone, "{url}", there], check=True)
+        address = "{url}"
+        clone = ["git", "clone", "--quiet", "--depth=1"]
+        clone += ["--branch={branch}", address, there]
+        subprocess.run(clone, check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, there], check=True)
     os.chdir(there + "/book")  # where the checkpoints and results lie"""

@@ -3,7 +3,8 @@
 This is the only way the outputs in the repository are made: every notebook in a fresh kernel, in
 its own folder, on the CPU with one thread, and with everything that differs from machine to machine
 removed afterwards. ``pytest --nbval`` runs them in the same :data:`ENVIRONMENT` and compares.
-How long each notebook of the book took, and where, goes into :data:`RUN_TIMES`.
+How many processor seconds each notebook of the book took, and where, goes into :data:`RUN_TIMES`;
+with one thread that is the time it takes on a machine that does nothing else.
 
     python scripts/execute_notebooks.py                         # every notebook of the book
     python scripts/execute_notebooks.py book/ten_minutes.ipynb  # one
@@ -15,8 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -72,7 +73,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def execute(path: Path, timeout: int) -> float:
-    """Run a notebook from top to bottom, store it normalised, return the seconds it took.
+    """Run a notebook from top to bottom, store it normalised, return its processor seconds.
 
     A notebook that fails is left as it was.
     """
@@ -86,20 +87,26 @@ def execute(path: Path, timeout: int) -> float:
         record_timing=False,
         store_widget_state=False,
     )
-    start = time.perf_counter()
+    before = _of_children()
     client.execute(env={**os.environ, **ENVIRONMENT})
-    seconds = time.perf_counter() - start
+    seconds = _of_children() - before
     partial = path.with_suffix(".ipynb.partial")
     nbformat.write(normalise(notebook), partial)
     partial.replace(path)
     return seconds
 
 
+def _of_children() -> float:
+    """Processor seconds of the kernels that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def record(path: Path, seconds: float, store: Path = RUN_TIMES) -> None:
     """Store how long a notebook took and what it ran on, in place of what was stored of it."""
     from direid.evaluation.report import environment, save_json  # torch: not before it is needed
 
-    title = "Seconds to execute each notebook, in a fresh kernel, on the CPU with one thread"
+    title = "Processor seconds of each notebook, in a fresh kernel with one thread"
     stored = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
     found = environment()
     machine = {key: found["machine"][key] for key in ("system", "cpu", "cores", "memory")}

@@ -38,7 +38,7 @@ def tables(root: Path = ROOT) -> str:
     results = root / "book" / "results"
     stored = json.loads((results / "run_times.json").read_text(encoding="utf-8"))["chapters"]
     timed = [path for path in chapters(root) if path.stem in stored]
-    rows = ["| Chapter | Seconds |", "|---|---:|"]
+    rows = ["| Chapter | Processor seconds |", "|---|---:|"]
     for path in timed:
         rows.append(f"| [{_title(path)}]({path.name}) | {stored[path.stem]['seconds']:.0f} |")
     total = sum(stored[path.stem]["seconds"] for path in timed)
