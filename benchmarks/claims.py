@@ -173,7 +173,6 @@ def authenticity(of: Trained, kind: str) -> dict:
     found = {name: _features(x) for name, x in images.items()}
     return {
         name: {judge: _told_apart(x[:, c], goal[:, c], groups) for judge, c in seen.items()}
-        | {"spectrum_gap_db": 10 * float(np.abs(x - goal).mean(0)[:12].mean() / np.log(10))}
         for name, x in found.items()
     }
 

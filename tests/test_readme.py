@@ -10,6 +10,7 @@ from direid.cli import COMMANDS
 from direid.config import PRESETS, Config, load_preset, parse_settings
 from direid.evaluation.report import table
 from direid.experiments import difference, read_cells, read_plan
+from direid.experiments.plan import make_plan
 from direid.experiments.published import PAPER
 
 ROOT = Path(__file__).parent.parent
@@ -89,3 +90,24 @@ def test_every_file_and_preset_it_names_exists() -> None:
     for name in re.findall(r"\]\(([\w./]+)\)", README):
         assert (ROOT / name).exists(), name
     assert set(re.findall(r"^\| `(\w+)` \|.*\d+ × ", README, re.MULTILINE)) == set(PRESETS)
+
+
+def points(name: str, method: str, rival: str) -> tuple[str, str]:
+    """The difference that a stored experiment found on drawn people, and its interval."""
+    folder = ROOT / "book" / "results" / name
+    plan = make_plan(json.loads((folder / "plan.json").read_text(encoding="utf-8")))
+    found = difference(read_cells(plan, folder), "paper_dolls", method, rival)
+    low, high = found["over_splits"]
+    return f"{found['mean']:.1f}", f"{low:.1f} to {high:.1f}"
+
+
+def test_what_the_readme_says_of_whether_it_works_is_stored() -> None:
+    text = " ".join(README.split("## Does it work?")[1].split("\n## ")[0].split())
+    gain, interval = points("ablation", "di_reid", "augmented")
+    assert f"by {gain} Rank-1 points over five splits (95 %: {interval})" in text
+    without, _ = points("ablation", "di_reid", "without_dil")
+    assert abs(float(without)) < 0.5  # «do as well»
+    swaps, interval = points("unlabelled", "di_reid_swaps", "augmented")
+    assert f"it finds {swaps} points more than the same rival (95 %: {interval}" in text
+    far, _ = points("unlabelled", "far_swaps", "far")
+    assert f"{far} if F_deg is far" in text
