@@ -228,6 +228,6 @@ def test_chapter_is_stored_as_the_script_stores_it(path):
 
 def test_no_cell_ends_in_a_semicolon() -> None:
     """JupyterLab hides the last value then, nbval does not: the comparison would fail."""
-    for path in sorted((Path(__file__).parents[2] / "book").glob("*.ipynb")):
+    for path in NOTEBOOKS:
         for cell in nbformat.read(path, as_version=4).cells:
             assert cell.cell_type != "code" or not cell.source.rstrip().endswith(";"), path.name
