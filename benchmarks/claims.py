@@ -76,7 +76,7 @@ class Trained:
 
     def images(self, records: Sequence[Record]) -> Tensor:
         """(N, 3, H, W) in [0, 1]."""
-        return next(Images(records, *self.config.size).batches(len(records)))
+        return Images(records, *self.config.size).all()
 
     def vectors(self, network: nn.Module, of: Callable, records: Sequence[Record]) -> np.ndarray:
         """``of`` every image, flattened: (N, F)."""

@@ -53,7 +53,7 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
         "evaluate the networks of a run, on its own test people or on others",
         "direid evaluate --run runs/tiny",
     )  # fmt: skip
-    evaluate.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    _run_folder(evaluate)
     evaluate.add_argument("--data", metavar="NAME", help="another benchmark to test on")
     evaluate.add_argument("--root", type=Path, metavar="DIR",
                           help="its images, or the run's if they have moved")  # fmt: skip
@@ -67,7 +67,7 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
         "search the crops of one folder in those of another, with the networks of a run",
         "direid search --run runs/mine --query lost --gallery seen --out found",
     )  # fmt: skip
-    search.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    _run_folder(search)
     search.add_argument("--query", type=Path, required=True, metavar="DIR", help="crops to find")
     search.add_argument("--gallery", type=Path, required=True, metavar="DIR",
                         help="crops to find them in")  # fmt: skip
@@ -75,26 +75,26 @@ def parser(calls: Mapping[str, Callable[[argparse.Namespace], None]]) -> argpars
                         help="new folder for matches.csv and matches.png")  # fmt: skip
     search.add_argument("--top", type=int, default=10, metavar="K",
                         help="matches of each query (default 10)")  # fmt: skip
-    search.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+    _device(search)
     swap = _command(
         commands, "swap", calls["swap"],
         "show people under each other's degradation, as figures 5 and 6 do",
         "direid swap --run runs/mine --content a.jpg b.jpg --degradation c.jpg d.jpg\n"
         "         --out swaps.png",
     )  # fmt: skip
-    swap.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    _run_folder(swap)
     swap.add_argument("--content", type=Path, required=True, nargs="+", metavar="FILE",
                       help="who is to be seen")  # fmt: skip
     swap.add_argument("--degradation", type=Path, required=True, nargs="+", metavar="FILE",
                       help="how they are to be taken")  # fmt: skip
     swap.add_argument("--out", type=Path, required=True, metavar="FILE", help="new picture")
-    swap.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
+    _device(swap)
     export = _command(
         commands, "export", calls["export"],
         "write the embedding of a run as one file that needs PyTorch and nothing of this package",
         "direid export --run runs/mine --out model.pt2",
     )  # fmt: skip
-    export.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+    _run_folder(export)
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file")
     experiment = _command(
         commands, "experiment", calls["experiment"],
@@ -182,6 +182,15 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
                         help="folder of the experiment; the same again goes on")  # fmt: skip
     parser.add_argument("--keep", action="store_true", help="keep the checkpoints")
+    _device(parser)
+
+
+def _run_folder(parser: argparse.ArgumentParser) -> None:
+    """What every command wants that uses a trained run."""
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's folder")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="cpu, cuda, ... (default: the best)")
 
 

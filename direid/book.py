@@ -40,8 +40,7 @@ class Book:
 
     def images(self, records: list[Record] | tuple[Record, ...]) -> Tensor:
         """The images (N, 3, H, W) in [0, 1] of N records, on the book's device."""
-        stack = next(Images(records, *self.config.size).batches(len(records)))
-        return self.compute.to_device(stack)
+        return self.compute.to_device(Images(records, *self.config.size).all())
 
 
 def settings(changes: dict | None = None) -> Config:

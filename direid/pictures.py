@@ -251,4 +251,4 @@ def _spread(records: Sequence[Record], count: int, offset: int = 0) -> list[Reco
 
 
 def _load(records: Sequence[Record], config: Config) -> Tensor:
-    return next(Images(records, *config.size).batches(len(records)))
+    return Images(records, *config.size).all()

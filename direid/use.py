@@ -37,7 +37,7 @@ class Trained:
 
     def images(self, records: Sequence[Record]) -> Tensor:
         """(N, 3, H, W) in [0, 1]."""
-        return next(Images(records, *self.config.size).batches(len(records)))
+        return Images(records, *self.config.size).all()
 
 
 def load(run: Path, stages: Sequence[str], device: str = "auto") -> Trained:

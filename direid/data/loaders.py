@@ -56,6 +56,10 @@ class Images(Dataset):
             self._cache[index] = image
         return image
 
+    def all(self) -> Tensor:
+        """All images in order as float32 (N, 3, H, W)."""
+        return next(self.batches(len(self)))
+
     def stack(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """The images `indices` as uint8 (B, H, W, 3)."""
         return np.stack([self.pixels(int(index)) for index in indices])
