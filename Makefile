@@ -79,8 +79,11 @@ experiment: $(INSTALLED)  ## run a plan of book/plans and store its results; PLA
 	mkdir -p book/results/$(PLAN)
 	cp -r runs/$(PLAN)/plan.json runs/$(PLAN)/tables.md runs/$(PLAN)/cells book/results/$(PLAN)
 
-claims: $(INSTALLED)  ## measure swaps, authenticity and scores of the networks that PLAN=ablation left (10 minutes)
+claims: $(INSTALLED)  ## measure swaps, authenticity, scores and other cameras with the networks that PLAN=ablation and PLAN=ablation_dark left (40 minutes)
 	$(BIN)/python -m benchmarks.claims book/plans/ablation.toml runs/ablation --out book/results/claims.json
+	$(BIN)/python -m benchmarks.claims book/plans/ablation_dark.toml runs/ablation_dark --out book/results/claims_dark.json
+	$(BIN)/python -m benchmarks.unseen book/plans/ablation_dark.toml runs/ablation_dark --out book/results/unseen.json
+	$(BIN)/python -m benchmarks.score --out book/results/score.json
 
 picture: $(INSTALLED)  ## draw the picture of the method again
 	$(BIN)/python scripts/draw_method.py

@@ -40,6 +40,7 @@ from direid.experiments import Plan, read_plan
 from direid.experiments.plan import Cell
 from direid.experiments.tables import DRAWN
 from direid.models import DDGAN, IdentityNetwork
+from direid.models.discriminator import DegradationDiscriminator
 from direid.training import checkpoint
 from direid.training.compute import Compute
 from direid.training.identity import train_identity
@@ -184,16 +185,9 @@ def manifold(of: Trained, kind: str) -> dict:
     judge, codes = of.ddgan.discriminators.degradation, of.ddgan.generator.degradation_encoder
     plain = sharpness if kind == "resolution" else brightness
 
-    def shifted(x: Tensor) -> Tensor:
-        big = F.pad(x, (2, 2, 2, 2), mode="replicate")
-        height, width = x.shape[2:]
-        moved = [big[:, :, 2 + dy :, 2 + dx :][:, :, :height, :width]
-                 for dy in SHIFTS for dx in SHIFTS]  # fmt: skip
-        return torch.stack([judge.score(y) for x in moved for y in (x, x.flip(3))]).mean(dim=0)
-
     scores = {
         "D_d": of.vectors(of.ddgan, judge.score, of.query)[:, 0],
-        "D_d, shifted": of.vectors(of.ddgan, shifted, of.query)[:, 0],
+        "D_d, shifted": of.vectors(of.ddgan, lambda x: shifted(judge, x), of.query)[:, 0],
         "plain statistic": -of.vectors(of.judge, plain, of.query)[:, 0],
     }
     points = of.vectors(of.ddgan, codes, of.query)
@@ -215,6 +209,15 @@ def sharpness(x: Tensor) -> Tensor:
 def brightness(x: Tensor) -> Tensor:
     """Mean of all pixels, (B,)."""
     return x.mean(dim=(1, 2, 3))
+
+
+def shifted(judge: DegradationDiscriminator, x: Tensor) -> Tensor:
+    """D_d's mean score over flips and shifts of images (B, 3, H, W) by up to two pixels, (B,)."""
+    big = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    height, width = x.shape[2:]
+    moved = [big[:, :, 2 + dy :, 2 + dx :][:, :, :height, :width]
+             for dy in SHIFTS for dx in SHIFTS]  # fmt: skip
+    return torch.stack([judge.score(y) for x in moved for y in (x, x.flip(3))]).mean(dim=0)
 
 
 def spectrum(x: Tensor, bins: int = 12) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import claims
+from benchmarks import claims, score
 from direid.config import load_preset, merge
 from direid.data.paper_dolls import paper_dolls
 from direid.models import DDGAN, IdentityNetwork
@@ -65,3 +65,31 @@ def test_all_claims_are_measured_on_untrained_networks(small) -> None:
     assert abs(camera["coarse"] - 0.5) < 0.25 < found["authenticity"]["decoder, E_d"]["everything"]
     assert found["manifold"]["spearman"]["plain statistic"] > 0.5
     assert -1 <= found["manifold"]["spearman"]["D_d, shifted"] <= 1
+
+
+def test_a_shifted_score_is_the_mean_over_eighteen_views() -> None:
+    class Corner(torch.nn.Module):  # a score that depends on where things are
+        def score(self, x: torch.Tensor) -> torch.Tensor:
+            return x[:, 0, 0, 0]
+
+    x = torch.rand(3, 3, 6, 5, generator=torch.Generator().manual_seed(1))
+    views = [
+        view[:, 0, max(dy, 0), max(dx, 0)]  # the border is repeated outwards
+        for view in (x, x.flip(3))
+        for dy in (-2, 0, 2)
+        for dx in (-2, 0, 2)
+    ]
+    torch.testing.assert_close(claims.shifted(Corner(), x), torch.stack(views).mean(dim=0))
+
+
+def test_a_judge_alone_orders_better_than_an_untrained_one(small) -> None:
+    config = score.settings("paper_dolls", 0, steps=60).model_copy(
+        update={"network": load_preset("tiny", small).network}
+    )
+    people = paper_dolls(0, train_people=12, test_people=20, height=32, width=16)
+    torch.manual_seed(0)
+    untrained = DDGAN(config.network, 12).eval().discriminators.degradation
+    found = score.correlations(score.train_judge(config, people), people.query, config)
+    before = score.correlations(untrained, people.query, config)
+    assert found["D_d"] > max(0.3, before["D_d"] + 0.1)
+    assert found["plain statistic"] == before["plain statistic"] > 0.6
