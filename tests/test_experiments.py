@@ -12,7 +12,7 @@ from direid.config import ABLATIONS, merge, with_changes
 from direid.data.paper_dolls import paper_dolls
 from direid.data.records import PARTS, read_image
 from direid.errors import DireidError
-from direid.experiments import Plan, ablation_plan, difference, read_plan, run_plan, tables
+from direid.experiments import Plan, ablation_plan, difference, read_plan, run_plan, tables, verdict
 from direid.experiments.plan import Cell, make_plan
 from direid.experiments.published import COMPETITORS, PAPER
 from direid.pipeline import evaluate, load_benchmark
@@ -287,6 +287,19 @@ def test_splits_of_a_drawn_benchmark_have_other_people() -> None:
     assert same["over_people"] == pytest.approx([50, 50])
     low, high = other["over_people"]  # four people now: they gain 50, 0, 50 and 100
     assert low < 50 < high
+
+
+@pytest.mark.parametrize(
+    ("splits", "people", "word"),
+    [
+        ([0.1, 3], [0.2, 2], "a gain"), ([-3, -0.1], [-2, -0.2], "a loss"),
+        ([-0.1, 3], [0.2, 2], "undecided"), ([0.1, 3], [-0.2, 2], "undecided"),
+        ([-3, -1], [0.1, 2], "undecided"), (None, [0.2, 2], "one split: open"),
+    ],
+)  # fmt: skip
+def test_both_intervals_must_leave_out_0(splits, people, word) -> None:
+    assert verdict({"mean": 1.0, "n": 2, "over_splits": splits, "over_people": people}) == word
+    assert verdict(None) == "not run"
 
 
 def test_tables_keep_the_papers_figures_apart() -> None:

@@ -51,6 +51,9 @@ def frame(ax):
     return mpl.colors.to_hex(ax.spines["left"].get_edgecolor())
 
 
+DIFFERENCE = {"mean": 1.5, "n": 3, "over_splits": [0.5, 2.5], "over_people": [1.0, 2.0]}
+
+
 def every_figure():
     """One call of every figure, with small inputs."""
     n = np.arange(30.0)
@@ -66,6 +69,7 @@ def every_figure():
         "cmc_curves": lambda: figures.cmc_curves({"a": np.linspace(0.2, 1, 20)}),
         "rank1_by_level": lambda: figures.rank1_by_level({"a": ([0.5, 0], [0.1, None])}, [0, 1, 2]),
         "degradation_tsne": lambda: figures.degradation_tsne(RNG.normal(size=(30, 4)), n / 30),
+        "forest": lambda: figures.forest({"a": {"x": DIFFERENCE}}, lambda found: "a gain"),
         "score_against_level": lambda: figures.score_against_level(n * n, n),
     }  # fmt: skip
 
@@ -389,3 +393,18 @@ def test_tsne_of_cameras_has_a_marker_and_a_name_for_each():
 def test_numbers_that_do_not_fit_are_refused(draw, message):
     with pytest.raises(DireidError, match=message):
         draw()
+
+
+def test_a_forest_shows_each_difference_with_its_intervals_and_its_word():
+    alone = {"mean": -2.0, "n": 1, "over_splits": None, "over_people": [-3.0, 0.5]}
+    panels = {"minus A": {"x": DIFFERENCE, "y": alone}, "minus B": {"x": alone}}
+    figure = figures.forest(panels, lambda found: "open" if found["mean"] < 0 else "a gain")
+    first, second = figure.axes
+    assert [t.get_text() for t in first.get_yticklabels()] == ["x\na gain, n=3", "y\nopen, n=1"]
+    assert [t.get_text() for t in second.get_yticklabels()] == ["x\nopen, n=1"]
+    drawn = [line.get_xdata() for line in first.lines]
+    assert [list(x) for x in drawn[:3]] == [[1.0, 2.0], [0.5, 2.5], [1.5]]  # people, splits, mean
+    assert [list(x) for x in drawn[3:5]] == [[-3.0, 0.5], [-2.0]]  # one split has no interval
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # the first row on top
+    with pytest.raises(DireidError, match="empty panel"):
+        figures.forest({}, str)

@@ -121,6 +121,18 @@ def difference(
     }  # fmt: skip
 
 
+def verdict(found: dict[str, Any] | None) -> str:
+    """What the two intervals of a difference allow to say: only if both leave out 0, anything."""
+    if found is None:
+        return "not run"
+    ends = found["over_splits"], found["over_people"]
+    if None in ends:
+        return "one split: open"
+    if min(low for low, _ in ends) > 0:
+        return "a gain"
+    return "a loss" if max(high for _, high in ends) < 0 else "undecided"
+
+
 def _people_interval(
     values: np.ndarray, weights: np.ndarray, people: list[str], draws: int = 2000
 ) -> list[float] | None:

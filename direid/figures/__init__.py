@@ -11,6 +11,7 @@ Images are (N, 3, H, W) or (N, H, W, 3) with values in [0, 1], or uint8. Scores 
 from direid.figures.curves import (
     cmc_curves,
     degradation_tsne,
+    forest,
     loss_curves,
     rank1_by_level,
     score_against_level,
@@ -31,6 +32,7 @@ __all__ = [
     "degradation_grid",
     "degradation_tsne",
     "feature_maps",
+    "forest",
     "loss_curves",
     "rank1_by_level",
     "ranked_lists",

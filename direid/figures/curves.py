@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from direid.errors import DireidError
-from direid.figures.style import BLUE, COLOURS, DASHES, MARKERS, Array, blank, numbers, styled
+from direid.figures.style import (
+    BLUE,
+    COLOURS,
+    DASHES,
+    MARKERS,
+    ORANGE,
+    Array,
+    blank,
+    numbers,
+    styled,
+)
 
 
 @styled
@@ -182,6 +192,43 @@ def score_against_level(scores: Array, levels: Array) -> Figure:
     ax.set_title(f"Spearman's rank correlation {correlation}  ({len(x)} images)")
     ax.set_xlabel("true degradation level  (higher = worse)")
     ax.set_ylabel("predicted score")
+    return figure
+
+
+@styled
+def forest(
+    panels: Mapping[str, Mapping[str, Mapping]],
+    words: Callable[[Mapping], str],
+    xlabel: str = "Rank-1 points",
+) -> Figure:
+    """Differences beside 0: a panel for each question, in it a row for each difference.
+
+    A dot is the mean; the thick bar is the interval over people, the thin one that over splits.
+
+    Args:
+        panels: title -> label of a row -> what `experiments.difference` found.
+        words: what is written of a difference beneath its label, `experiments.verdict`.
+        xlabel: what the differences are in.
+    """
+    counts = [len(rows) for rows in panels.values()]
+    if not counts or 0 in counts:
+        raise DireidError("forest got an empty panel: expected {title: {label: difference}}")
+    figure = blank(0.9 + 0.5 * sum(counts) + 0.33 * len(counts))
+    axes = np.atleast_1d(figure.subplots(len(counts), 1, sharex=True, height_ratios=counts))
+    for ax, (title, rows) in zip(axes, panels.items(), strict=True):
+        for y, found in enumerate(rows.values()):
+            if found["over_people"]:
+                look = {"lw": 7, "alpha": 0.35, "solid_capstyle": "butt"}
+                ax.plot(found["over_people"], [y, y], color=BLUE, **look)
+            if found["over_splits"]:
+                ax.plot(found["over_splits"], [y, y], "-|", color="black", lw=1.2, ms=10)
+            ax.plot(found["mean"], y, "o", color=BLUE, ms=6)
+        ax.axvline(0, color=ORANGE, ls="--")
+        labels = [f"{label}\n{words(f)}, n={f['n']}" for label, f in rows.items()]
+        ax.set_yticks(range(len(rows)), labels)
+        ax.set(title=title, ylim=(len(rows) - 0.5, -0.5))
+        ax.grid(axis="y", visible=False)
+    figure.supxlabel(xlabel, fontsize=10)
     return figure
 
 
