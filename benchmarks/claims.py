@@ -39,7 +39,7 @@ from direid.evaluation.report import environment, save_json
 from direid.experiments import Plan, read_plan
 from direid.experiments.plan import Cell
 from direid.experiments.tables import DRAWN
-from direid.models import DDGAN, IdentityNetwork
+from direid.models import DDGAN, Generator, IdentityNetwork
 from direid.models.discriminator import DegradationDiscriminator
 from direid.training import checkpoint
 from direid.training.compute import Compute
@@ -133,7 +133,7 @@ def disentanglement(of: Trained, kind: str) -> dict:
     result: dict = {}
     for name, a, b in (("bad to good", poor, sharp), ("good to bad", sharp, poor)):
         x_a, x_b = a[one], b[donor]
-        x_ab, x_aa = _decode(made, x_a, x_b), _decode(made, x_a, x_a)
+        x_ab, x_aa = decode(made, x_a, x_b), decode(made, x_a, x_a)
         own, new, goal = (measure(x).log().mean().item() for x in (x_aa, x_ab, x_b))
         result[name] = {
             "moved": (new - own) / (goal - own),
@@ -165,8 +165,8 @@ def authenticity(of: Trained, kind: str) -> dict:
     levels = torch.rand(len(clean), generator=_random(2))
     images = {
         "F_deg": f_deg,
-        "decoder, E_d'": _decode(made, clean, f_deg, made.self_degradation_encoder),
-        "decoder, E_d": _decode(made, clean, poor.roll(40, 0)),
+        "decoder, E_d'": decode(made, clean, f_deg, made.self_degradation_encoder),
+        "decoder, E_d": decode(made, clean, poor.roll(40, 0)),
         "the camera itself": real_like(clean, levels, kind, _random(3)),
     }
     seen = {"everything": slice(None), "spectrum": slice(0, 12), "coarse": slice(0, 4)}
@@ -281,8 +281,13 @@ def _coarse(look: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return lambda x: F.adaptive_avg_pool2d(look(x), (4, 2)).flatten(1)
 
 
-def _decode(made: nn.Module, content: Tensor, degradation: Tensor, encoder=None) -> Tensor:  # noqa: ANN001
-    """The content of one batch with the degradation of another, clamped, in pieces."""
+def decode(
+    made: Generator,
+    content: Tensor,
+    degradation: Tensor,
+    encoder: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The content of one batch with what ``encoder``, E_d, reads in another, clamped, in pieces."""
     encoder = encoder or made.degradation_encoder
     pieces = zip(content.split(128), degradation.split(128), strict=True)
     of = made.content_encoder.content
@@ -299,13 +304,18 @@ def _random(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def options_of(description: str, arguments: list[str] | None) -> argparse.Namespace:
+    """A plan, the folder in which its networks were kept, and where the result goes."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("plan", type=Path)
     parser.add_argument("experiment", type=Path, help="its folder, run with --keep")
     parser.add_argument("--out", type=Path, required=True, help="JSON")
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line."""
+    options = options_of(__doc__, arguments)
     plan = read_plan(options.plan)
     found = []
     for cell in (c for c in plan.cells() if c.method == "di_reid" and c.data in DRAWN):

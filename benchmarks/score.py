@@ -22,6 +22,7 @@ from scipy.stats import spearmanr
 from benchmarks.claims import DEFINITIONS, brightness, sharpness, shifted
 from direid import data, pipeline
 from direid.config import Config, load_preset
+from direid.config.settings import Weights
 from direid.data.loaders import Images
 from direid.data.records import Benchmark, Record
 from direid.evaluation.report import environment, save_json
@@ -32,10 +33,7 @@ from direid.training.compute import Compute
 from direid.training.ddgan import train_ddgan
 
 SPLITS, STEPS = (0, 1, 2, 3, 4), 1_600
-NOTHING_ELSE = dict.fromkeys(
-    ("invariable_content", "reconstruction", "identity_preserving", "reality", "degradation",
-     "identification"), 0,
-)  # fmt: skip
+NOTHING_ELSE = dict.fromkeys(Weights.model_fields, 0)
 
 
 def settings(name: str, split: int, steps: int = STEPS) -> Config:

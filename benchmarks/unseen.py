@@ -12,16 +12,16 @@ has the form of an experiment's cells, so that `direid.experiments.difference` c
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
+from benchmarks.claims import decode, options_of
 from direid import data
 from direid.config import Config
 from direid.data.loaders import Images
@@ -31,13 +31,13 @@ from direid.degradations import real_like
 from direid.evaluation import ranks
 from direid.evaluation.features import extract
 from direid.evaluation.report import environment, save_json
-from direid.experiments import BASELINES, Plan, read_plan
+from direid.experiments import Plan, read_plan
 from direid.experiments.plan import Cell
 from direid.experiments.tables import DRAWN
 from direid.models import DDGAN
 from direid.pipeline import load_benchmark
 from direid.training.compute import Compute
-from direid.training.stages import Networks, load_networks
+from direid.training.stages import load_networks
 
 TESTS = ("as in training", "the other camera", "both at once")
 
@@ -83,27 +83,22 @@ def restored(ddgan: DDGAN, benchmark: Benchmark, config: Config) -> tuple[Record
     good = benchmark.gallery[0].camid
     known = Images([r for r in benchmark.train if r.camid == good], *size).all().split(128)
     code = torch.cat([made.degradation_encoder(x) for x in known]).mean(dim=0)
-    contents = (
-        made.content_encoder.content(x) for x in Images(benchmark.query, *size).all().split(128)
-    )
-    images = torch.cat([made.decoder(f_c, code.expand(len(f_c), -1)) for f_c in contents])
-    return _with_pixels(benchmark.query, images.clamp(0, 1))
+    images = Images(benchmark.query, *size).all()
+    images = decode(made, images, images, lambda x: code.expand(len(x), -1))
+    return _with_pixels(benchmark.query, images)
 
 
 def cells_of(
     plan: Plan,
     cell: Cell,
-    nets: Networks,
+    network: nn.Module,
     queries: dict[str, tuple[Record, ...]],
-    restored: tuple[Record, ...],
+    made_good: tuple[Record, ...],
     benchmark: Benchmark,
     config: Config,
     compute: Compute,
 ) -> list[dict]:
     """Rank-1 of every query of one trained method, under each of `TESTS`, and restored."""
-    network = nets.dfen or nets.resnet or nets.tricks or nets.augmented
-    if network is None:
-        raise ValueError(f"{cell.name}: neither a baseline nor a DFEN")
 
     def vectors(records: Sequence[Record]) -> np.ndarray:
         found = extract(network, network.embed, records, config.size, compute)
@@ -126,7 +121,7 @@ def cells_of(
     gallery, label = vectors(benchmark.gallery), plan.label(cell.method)
     features = {test: vectors(query) for test, query in queries.items()}
     found = [scored(test, cell.method, label, x) for test, x in features.items()]
-    both = features[TESTS[0]] + vectors(restored)
+    both = features[TESTS[0]] + vectors(made_good)
     name = f"{cell.method}_restored", f"{label}, restored"
     return [*found, scored(TESTS[0], *name, both)]
 
@@ -138,11 +133,7 @@ def _with_pixels(records: Sequence[Record], images: torch.Tensor) -> tuple[Recor
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("experiment", type=Path, help="its folder, run with --keep")
-    parser.add_argument("--out", type=Path, required=True, help="JSON")
-    options = parser.parse_args(arguments)
+    options = options_of(__doc__, arguments)
     plan, found = read_plan(options.plan), []
     drawn = (cell for cell in plan.cells() if cell.data in DRAWN)
     for group, cells in groupby(drawn, key=lambda cell: cell.group):
@@ -155,11 +146,11 @@ def main(arguments: list[str] | None = None) -> int:
         )  # fmt: skip
         common = photographed(benchmark, config), restored(whole.ddgan, benchmark, config)
         for cell in (first, *others):
-            config, kind = plan.config(cell), plan.kind(cell.method)
+            config, stage = plan.config(cell), plan.stage(cell.method)
             compute = Compute.of(config)
-            stages = [kind if kind in BASELINES else "dfen"]
-            nets = load_networks(runs / cell.method, compute, config, benchmark, stages)
-            found += cells_of(plan, cell, nets, *common, benchmark, config, compute)
+            nets = load_networks(runs / cell.method, compute, config, benchmark, [stage])
+            network = getattr(nets, stage)
+            found += cells_of(plan, cell, network, *common, benchmark, config, compute)
         print(group, flush=True)
     save_json(
         {

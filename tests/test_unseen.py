@@ -11,7 +11,6 @@ from direid.experiments import difference
 from direid.experiments.plan import Cell, make_plan
 from direid.models import DDGAN, DFEN, IdentityNetwork
 from direid.training.compute import Compute
-from direid.training.stages import Networks
 
 SIZE = {"train_people": 2, "test_people": 6, "images_per_camera": 2, "height": 32, "width": 16}
 
@@ -51,8 +50,8 @@ def test_cells_can_be_compared_in_pairs(small) -> None:
     })  # fmt: skip
     torch.manual_seed(0)
     nets = {
-        "tricks": Networks(tricks=IdentityNetwork(config.network, 2)),
-        "di_reid": Networks(dfen=DFEN(config.network, 2, config.dfen, config.readings)),
+        "tricks": IdentityNetwork(config.network, 2),
+        "di_reid": DFEN(config.network, 2, config.dfen, config.readings),
     }
     queries = unseen.photographed(benchmark, config)
     restored = unseen.restored(DDGAN(config.network, 2), benchmark, config)

@@ -133,6 +133,11 @@ class Plan(Settings):
         own = self.variants.get(method)
         return method if own is None else own.get("method", "di_reid")
 
+    def stage(self, method: str) -> str:
+        """The last stage of its training, which leaves the network that it compares by."""
+        kind = self.kind(method)
+        return kind if kind in BASELINES else "dfen"
+
     def label(self, method: str) -> str:
         """What the rows of ``method`` are called in a table."""
         return self.variants.get(method, {}).get("label", LABELS.get(method, method))

@@ -15,7 +15,7 @@ from direid.config import Config, differences
 from direid.data.records import Benchmark
 from direid.errors import DireidError
 from direid.evaluation import report
-from direid.experiments.plan import BASELINES, Cell, Plan
+from direid.experiments.plan import Cell, Plan
 from direid.experiments.tables import write_tables
 from direid.training import checkpoint
 from direid.training.compute import Compute
@@ -94,8 +94,7 @@ def _run_cell(
     plan: Plan, cell: Cell, config: Config, compute: Compute, benchmark: Benchmark, group: Path
 ) -> dict:
     """Train what the method needs, or take it from a method of the group, and score it."""
-    kind = plan.kind(cell.method)
-    stages = (kind,) if kind in BASELINES else ("dfen",)
+    stages = (plan.stage(cell.method),)
     folder = group / cell.method
     _adopt(folder, config, wanted_stages(stages))
     networks = train(config, benchmark, compute, folder, stages)
