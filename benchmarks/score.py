@@ -19,14 +19,13 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.claims import DEFINITIONS, brightness, sharpness, shifted
+from benchmarks.claims import CAMERAS, DEFINITIONS, brightness, sharpness, shifted
 from direid import data, pipeline
 from direid.config import Config, load_preset
 from direid.config.settings import Weights
 from direid.data.loaders import Images
 from direid.data.records import Benchmark, Record
 from direid.evaluation.report import environment, save_json
-from direid.experiments.tables import DRAWN
 from direid.models import DDGAN
 from direid.models.discriminator import DegradationDiscriminator
 from direid.training.compute import Compute
@@ -76,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     options = parser.parse_args(arguments)
     found = []
-    for name in DRAWN:
+    for name in CAMERAS:
         for split in SPLITS:
             config = settings(name, split)
             benchmark = pipeline.load_benchmark(config)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.claims import decode, options_of
+from benchmarks.claims import CAMERAS, decode, options_of
 from direid import data
 from direid.config import Config
 from direid.data.loaders import Images
@@ -33,7 +33,6 @@ from direid.evaluation.features import extract
 from direid.evaluation.report import environment, save_json
 from direid.experiments import Plan, read_plan
 from direid.experiments.plan import Cell
-from direid.experiments.tables import DRAWN
 from direid.models import DDGAN
 from direid.pipeline import load_benchmark
 from direid.training.compute import Compute
@@ -50,7 +49,7 @@ def photographed(benchmark: Benchmark, config: Config) -> dict[str, tuple[Record
     cameras, first the one of low resolution, each at the level that this photograph has in its own
     benchmark.
     """
-    other = next(name for name in DRAWN if name != benchmark.name)
+    other = next(name for name in CAMERAS if name != benchmark.name)
     height, width = config.size
     size = {"train_people": 1, "height": height, "width": width}
     test = len({record.pid for record in benchmark.query})
@@ -135,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     options = options_of(__doc__, arguments)
     plan, found = read_plan(options.plan), []
-    drawn = (cell for cell in plan.cells() if cell.data in DRAWN)
+    drawn = (cell for cell in plan.cells() if cell.data in CAMERAS)
     for group, cells in groupby(drawn, key=lambda cell: cell.group):
         first, *others = cells
         benchmark = load_benchmark(plan.config(first))

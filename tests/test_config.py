@@ -73,10 +73,12 @@ def test_bad_settings_are_one_line(settings: dict, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_dark_benchmark_is_self_degraded_by_gamma_unless_told_otherwise() -> None:
+def test_a_drawn_benchmark_s_own_self_degradation_is_taken_unless_told_otherwise() -> None:
     assert load_preset("tiny", {"data": "paper_dolls"}).self_degradation == "resolution"
     dark = {"data": "paper_dolls_dark"}
     assert load_preset("tiny", dark).self_degradation == "illumination"
+    both = load_preset("tiny", {"data": "paper_dolls_both"})
+    assert both.self_degradation == "resolution+illumination"
     assert load_preset("tiny", dark | {"self_degradation": "noise"}).self_degradation == "noise"
 
 

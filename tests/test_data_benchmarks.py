@@ -332,7 +332,12 @@ def test_a_root_for_drawn_figures_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("paper_dolls", "resolution"), ("paper_dolls_dark", "illumination")]
+    ("name", "kind"),
+    [
+        ("paper_dolls", "resolution"),
+        ("paper_dolls_dark", "illumination"),
+        ("paper_dolls_both", "resolution+illumination"),
+    ],
 )
 def test_drawn_figures_are_loaded_by_name_seed_and_size(name, kind, monkeypatch):
     draw, few = paper_dolls.paper_dolls, {"train_people": 8, "test_people": 8}

@@ -71,7 +71,10 @@ SWAPS: dict = {  # ours: what paid where a camera has no labels (book/plans/unla
     "dfen": {"degraded": 0.5, "swapped": 0.5, "strength": 2.0},
 }
 
-F_DEG = {"paper_dolls_dark": "illumination"}  # of a benchmark; the others' is "resolution"
+F_DEG = {  # of a benchmark; the others' is "resolution"
+    "paper_dolls_dark": "illumination",
+    "paper_dolls_both": "resolution+illumination",
+}
 OPTIONS = {"preset", "data", "root", "split", "seed", "device"}  # of the command line
 LISTS = {"network.scales", "later.poor_cameras", "labels.cameras"}  # they hold several values
 

@@ -47,6 +47,7 @@ __all__ = [
 _DRAWN = {
     "paper_dolls": "drawn figures, one camera of low resolution, true levels known",
     "paper_dolls_dark": "the same figures, one camera in low light, true levels known",
+    "paper_dolls_both": "the same figures, one camera with both faults, mean level known",
 }
 _STORED = {
     "caviar": caviar,
@@ -56,7 +57,11 @@ _STORED = {
     "market1501": market1501,
     "folder": folder,
 }
-KINDS = {"paper_dolls": "resolution", "paper_dolls_dark": "illumination"}  # of degradation
+KINDS = {  # of degradation, of each drawn benchmark
+    "paper_dolls": "resolution",
+    "paper_dolls_dark": "illumination",
+    "paper_dolls_both": "resolution+illumination",
+}
 NAMES: tuple[str, ...] = (*_DRAWN, *_STORED)
 
 

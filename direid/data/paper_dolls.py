@@ -115,13 +115,18 @@ def paper_dolls(
         images_per_camera: photographs of each person by each camera.
         height: of the images; the drawing has no size of its own, a larger one shows more.
         width: half of the height suits a standing person.
-        degradation: "resolution" or "illumination".
+        degradation: "resolution", "illumination", or both at once, "resolution+illumination", each
+            at a level of its own.
         degrade_queries: False leaves the queries as drawn, pixel for pixel the same figures, at
             level 0: what a network would reach if the degradation were not there.
         difficulty: the knobs; None means the benchmark's own.
     """
     _check(seed, train_people, test_people, images_per_camera, height, width)
-    names = {"resolution": "paper_dolls", "illumination": "paper_dolls_dark"}
+    names = {
+        "resolution": "paper_dolls",
+        "illumination": "paper_dolls_dark",
+        "resolution+illumination": "paper_dolls_both",
+    }
     if degradation not in names:
         raise DireidError(f"degradation {degradation!r}: choose from {', '.join(names)}")
     difficulty = difficulty or Difficulty()
@@ -249,15 +254,20 @@ def degrade(
     Args:
         image: uint8 (H, W, 3).
         key: (seed, pid, camera, shot); decides the level and the noise, whatever the kind.
-        kind: "resolution" or "illumination".
+        kind: "resolution", "illumination" or several joined by '+', applied in that order. Then
+            each has a level of its own, the first that which it has alone, and their mean is given.
         settings: of the camera.
     """
     rng = np.random.default_rng((_DEGRADATION, *key))
-    level = 1.0 - float(rng.random())
+    first = 1.0 - float(rng.random())
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     seen = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    seen = real_like(seen, level, kind, noise, settings)[0].permute(1, 2, 0)
-    return (seen * 255).round().to(torch.uint8).numpy(), level
+    kind, *others = kind.split("+")
+    levels = [first, *(1.0 - float(rng.random()) for _ in others)]
+    for one, level in zip([kind, *others], levels, strict=True):
+        seen = real_like(seen, level, one, noise, settings)
+    seen = seen[0].permute(1, 2, 0)
+    return (seen * 255).round().to(torch.uint8).numpy(), sum(levels) / len(levels)
 
 
 def _check(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from direid.data import KINDS
 from direid.evaluation.report import METRICS, markdown_table, write_text
 from direid.experiments.plan import BASELINES, Plan
 from direid.experiments.published import COMPETITORS, PAPER
@@ -17,7 +18,7 @@ NAMES = {
     "caviar": "CAVIAR", "mlr_viper": "MLR-VIPeR", "mlr_cuhk03": "MLR-CUHK03", "msmt17": "MSMT17",
     "market1501": "Market-1501",
 }  # fmt: skip
-DRAWN = ("paper_dolls", "paper_dolls_dark")  # another split, other people
+DRAWN = tuple(KINDS)  # another split, other people
 
 ALL = ("rank1", "rank5", "rank10", "map")
 OURS = """\
