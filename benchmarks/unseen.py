@@ -3,11 +3,12 @@
     direid experiment book/plans/ablation_dark.toml --out runs/ablation_dark --keep
     python -m benchmarks.unseen book/plans/ablation_dark.toml runs/ablation_dark --out unseen.json
 
-Nothing is trained. The same test people are photographed anew: by the drawn benchmark's other
-camera, and by a camera that has both faults at once. The gallery is as it was. And beside each
-method stands the same with its queries *restored*: each is decoded with the mean code of the good
-camera's training images, by the networks of `di_reid`, and both embeddings are averaged. The result
-has the form of an experiment's cells, so that `direid.experiments.difference` compares in pairs.
+Of the plan's methods those that decide are tested. Nothing is trained. The same test people are
+photographed anew: by the drawn benchmark's other camera, and by a camera that has both faults at
+once. The gallery is as it was. And beside each method stands the same with its queries *restored*:
+each is decoded with the mean code of the good camera's training images, by the networks of
+`di_reid`, and both embeddings are averaged. The result has the form of an experiment's cells, so
+that `direid.experiments.difference` compares in pairs.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ from direid.training.compute import Compute
 from direid.training.stages import load_networks
 
 TESTS = ("as in training", "the other camera", "both at once")
+METHODS = (
+    "tricks", "augmented", "di_reid", "without_dil_but_identification", "without_attention",
+)  # fmt: skip
 
 
 def photographed(benchmark: Benchmark, config: Config) -> dict[str, tuple[Record, ...]]:
@@ -134,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line."""
     options = options_of(__doc__, arguments)
     plan, found = read_plan(options.plan), []
-    drawn = (cell for cell in plan.cells() if cell.data in CAMERAS)
+    drawn = (c for c in plan.cells() if c.data in CAMERAS and c.method in METHODS)
     for group, cells in groupby(drawn, key=lambda cell: cell.group):
         first, *others = cells
         benchmark = load_benchmark(plan.config(first))
