@@ -57,11 +57,7 @@ _STORED = {
     "market1501": market1501,
     "folder": folder,
 }
-KINDS = {  # of degradation, of each drawn benchmark
-    "paper_dolls": "resolution",
-    "paper_dolls_dark": "illumination",
-    "paper_dolls_both": "resolution+illumination",
-}
+KINDS = {name: kind for kind, name in paper_dolls.NAMES.items()}  # of degradation
 NAMES: tuple[str, ...] = (*_DRAWN, *_STORED)
 
 

@@ -40,6 +40,11 @@ from direid.data.records import Benchmark, Record
 from direid.degradations import RealLike, real_like
 from direid.errors import DireidError
 
+NAMES = {  # degradation of the second camera -> name of the benchmark
+    "resolution": "paper_dolls",
+    "illumination": "paper_dolls_dark",
+    "resolution+illumination": "paper_dolls_both",
+}
 CLEAN, DEGRADED = 1, 2  # camera ids
 FIRST_TEST_PERSON = 10_000  # training people are 0, 1, ...; test people count from here
 
@@ -122,13 +127,8 @@ def paper_dolls(
         difficulty: the knobs; None means the benchmark's own.
     """
     _check(seed, train_people, test_people, images_per_camera, height, width)
-    names = {
-        "resolution": "paper_dolls",
-        "illumination": "paper_dolls_dark",
-        "resolution+illumination": "paper_dolls_both",
-    }
-    if degradation not in names:
-        raise DireidError(f"degradation {degradation!r}: choose from {', '.join(names)}")
+    if degradation not in NAMES:
+        raise DireidError(f"degradation {degradation!r}: choose from {', '.join(NAMES)}")
     difficulty = difficulty or Difficulty()
 
     def photographs(first: int, people: int, camera: int, degraded: bool) -> tuple[Record, ...]:
@@ -146,7 +146,7 @@ def paper_dolls(
         return tuple(records)
 
     return Benchmark(
-        names[degradation],
+        NAMES[degradation],
         train=photographs(0, train_people, CLEAN, False)
         + photographs(0, train_people, DEGRADED, True),
         query=photographs(FIRST_TEST_PERSON, test_people, DEGRADED, degrade_queries),
@@ -262,9 +262,9 @@ def degrade(
     first = 1.0 - float(rng.random())
     noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
     seen = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    kind, *others = kind.split("+")
-    levels = [first, *(1.0 - float(rng.random()) for _ in others)]
-    for one, level in zip([kind, *others], levels, strict=True):
+    kinds = kind.split("+")
+    levels = [first, *(1.0 - float(rng.random()) for _ in kinds[1:])]
+    for one, level in zip(kinds, levels, strict=True):
         seen = real_like(seen, level, one, noise, settings)
     seen = seen[0].permute(1, 2, 0)
     return (seen * 255).round().to(torch.uint8).numpy(), sum(levels) / len(levels)
