@@ -11,7 +11,7 @@ PLAN := ablation
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup run results test test-book test-code book lab outputs seeds checkpoints speed speed-evaluation experiment claims stress picture lint clean
+.PHONY: help setup run results test test-book test-code book lab outputs seeds checkpoints portable speed speed-evaluation experiment claims stress picture lint clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ seeds: $(INSTALLED)  ## run the chapters that speak of other training seeds with
 
 checkpoints: $(INSTALLED)  ## train the networks that the chapters start from (10 minutes)
 	$(BIN)/python scripts/train_book.py
+
+portable: $(INSTALLED)  ## run the tests, the book and the main job as other processors would (three hours), and store what moved
+	$(BIN)/python -m scripts.portable --tiny
+	$(BIN)/python -m scripts.portable
 
 speed: $(INSTALLED)  ## measure the training steps on an idle machine (8 minutes) and store what the README shows
 	$(BIN)/python -m benchmarks.speed --repeats 9 --profile --compile tiny --out book/results/speed.json

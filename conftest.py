@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.execute_notebooks import ENVIRONMENT
+from scripts.execute_notebooks import ENVIRONMENT, THREADS
 
 ROOT = Path(__file__).parent
 
@@ -25,7 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """With --nbval, notebooks run as scripts/execute_notebooks.py ran them."""
     if config.getoption("nbval", default=False):
-        os.environ.update(ENVIRONMENT)  # the kernels inherit it
+        chosen = {name: os.environ[name] for name in THREADS if name in os.environ}
+        os.environ.update(ENVIRONMENT | chosen)  # the kernels inherit it
         config.option.nbval_current_env = True
         config.option.nbval_sanitize_with = str(ROOT / "tests" / "book" / "nbval_sanitize.cfg")
         config.option.nbval_cell_timeout = 900

@@ -69,3 +69,17 @@ def load(folder: Path = Path()) -> Book:
         if network is not None:
             network.eval()
     return Book(people, config, compute, networks)
+
+
+def between(value: float, low: float, high: float) -> str:
+    """The range in which a number lies, such as «20 to 36», after a check that it does.
+
+    A short training gives other numbers on another processor: wider instructions add in another
+    order, and training amplifies the difference. So a chapter prints the range that holds on all.
+
+    Raises:
+        AssertionError: ``value`` lies outside, or is not a number.
+    """
+    if not low <= value <= high:
+        raise AssertionError(f"{value:.3g} lies outside {low:g} to {high:g}")
+    return f"{low:g} to {high:g}"

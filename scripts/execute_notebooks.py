@@ -29,11 +29,9 @@ BOOK = ROOT / "book"
 RUN_TIMES = BOOK / "results" / "run_times.json"  # scripts/run_times.py makes a page of it
 
 # What a kernel sees, here and under nbval: one order of summation, one order of sets, no GPU.
-ENVIRONMENT = {
+THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ENVIRONMENT = dict.fromkeys(THREADS, "1") | {
     "CUDA_VISIBLE_DEVICES": "",
-    "MKL_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "TQDM_DISABLE": "1",  # progress bars differ every time
 }
