@@ -172,7 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
             stored["tiny"][name] = tiny(name)
         else:
             found = stored["settings"].setdefault(name, {"environment": setting, "files": {}})
-            found["files"] |= tests(options.targets or ["tests", "book"], setting)
+            results = tests(options.targets or ["tests", "book"], setting)
+            here = {"cpu": stored["machine"]["cpu"]}  # the store may grow on several machines
+            found["files"] |= {file: result | here for file, result in results.items()}
             if "loss" not in found:
                 code = "from scripts.portable import short_training; print(short_training())"
                 found["loss"] = json.loads(_python(["-c", code], setting))
